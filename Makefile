@@ -1,0 +1,54 @@
+# penstock: `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := requirements/run.lock
+DEVLOCK := requirements/dev.lock
+
+.PHONY: help run install dev test check format lock schemas bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: install ## the example: start the store and a worker, sign a file, show log, status and artifacts
+	$(BIN)/penstock run --up sign-file -p file=README.md
+
+install: $(VENV)/.installed ## .venv with penstock in it
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(LOCK) pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+dev: $(VENV)/.dev ## what the tests and the checks need besides
+
+$(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
+	$(PIP) install --require-hashes -r $(DEVLOCK)
+	@touch $@
+
+test: dev ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: dev ## style, types, floors, generated files up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## rewrite the code in the house style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --extra examples pyproject.toml requirements/build.in -o $(LOCK)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --extra examples --extra dev -c $(LOCK) pyproject.toml requirements/build.in -o $(DEVLOCK)
+
+clean: ## remove what install and run made
+	rm -rf $(VENV) .penstock

@@ -1,0 +1,285 @@
+"""Execute: one payload through one script, from the check to the outcome. Knows no queue and no record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.artifacts import ArtifactStore, Collected, collect
+from engine.environment import environment
+from engine.errors import PayloadError, SupervisorError
+from engine.log import LogWriter, Source, printable
+from engine.outcome import Outcome
+from engine.plugin import Host, Plugin, PluginFault, Prepared, Run, fault
+from engine.process.abort import Abort
+from engine.process.run import Command, Finished, run_command
+from engine.process.slots import Slots, SpawnError
+from engine.process.stdin import open_stdin
+from engine.schema import dump_payload, parse_payload
+from engine.workdir import Workdir
+
+# How long a line may stay unfinished before live readers see what there is of it.
+_OPEN_LINE_S = 0.25
+_TICK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the runs of one process share. `work_root` is an absolute folder that holds nothing but work folders."""
+
+    slots: Slots
+    work_root: Path
+    host: Host
+
+
+async def execute(
+    prepared: Prepared,
+    payload: bytes | PayloadError,
+    *,
+    task_id: str,
+    run_id: int,
+    log: LogWriter,
+    store: ArtifactStore,
+    abort: Abort,
+    resources: Resources,
+) -> Outcome:
+    """Run a task once and say how it ended. What the task does wrong is in the outcome and is never raised.
+
+    `payload` is UTF-8 JSON, or what was wrong with it when it could not even be read. `task_id` must match the
+    pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the run. `abort`
+    ends the run early with the status that it names.
+    """
+    loop = asyncio.get_running_loop()
+    run = Run(
+        script=prepared.script,
+        task_id=task_id,
+        run_id=run_id,
+        host=resources.host,
+        log=log,
+        abort=abort,
+        settings=prepared.settings,
+        max_run_time_s=prepared.script.max_run_time_s,
+        started_at_s=loop.time(),
+    )
+    begun_s = loop.time()
+    try:
+        outcome = await _perform(prepared, run, payload, store, resources)
+    except PayloadError as error:
+        outcome = _malformed(prepared, run, error)
+    except (SpawnError, SupervisorError, PluginFault, OSError) as error:
+        outcome = _internal_error(run, error)
+    return _finish(prepared, run, outcome, loop.time() - begun_s)
+
+
+async def _perform(
+    prepared: Prepared, run: Run, payload: bytes | PayloadError, store: ArtifactStore, resources: Resources
+) -> Outcome:
+    rest, parts = _admit(prepared, payload)
+    env = environment(prepared.script, rest, run.task_id, run.run_id)
+    run.env.update(env)
+    for plugin in prepared.plugins:
+        try:
+            plugin.before(run, parts.get(f"plugin {plugin.name}", {}))
+        except Exception as error:
+            raise fault(plugin, error) from error
+    if run.abort.reason:
+        return _aborted(run, None)
+    workdir = Workdir.create(resources.work_root, f"{run.task_id}-{run.run_id}-{os.urandom(4).hex()}")
+    try:
+        finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots)
+        run.log.end_output()
+        if finished.killed:
+            run.log.say("ended what the command left running: " + printable(", ".join(finished.killed)))
+        collected = await _collect(workdir, store, prepared)
+        for problem in collected.problems:
+            run.log.say(f"artifact {problem.name}: {problem.message}", error=True)
+    finally:
+        await _wipe(workdir, run)
+    return replace(_judge(prepared, run, finished, collected), artifacts=collected.artifacts)
+
+
+def _admit(prepared: Prepared, payload: bytes | PayloadError) -> tuple[Any, Mapping[str, Mapping[str, Any]]]:
+    """Parse and check; the command's part of the payload and the plugins' parts. Raises PayloadError."""
+    if isinstance(payload, PayloadError):
+        raise payload
+    value = parse_payload(payload, max_bytes=prepared.script.limits.payload_bytes)
+    violations = prepared.schema.check(value)
+    if violations:
+        raise PayloadError(violations)
+    return prepared.schema.split(value)
+
+
+async def _run_command(
+    prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots
+) -> Finished:
+    loop = asyncio.get_running_loop()
+    output = _Output(run, loop)
+    timers = _Timers(prepared, run, loop)
+    slot = slots.acquire()
+    stdin_fd = open_stdin(stdin)
+    try:
+        timers.start()
+        command = Command(prepared.script.command, run.env, workdir.fd, stdin_fd)
+        return await run_command(
+            slot, command, on_output=output.take, abort=run.abort, grace_s=prepared.script.kill_grace_s
+        )
+    finally:
+        timers.stop()
+        output.stop()
+        os.close(stdin_fd)
+        slots.release(slot)
+
+
+class _Output:
+    """Feeds the log, and shows live readers an unfinished line after a short time."""
+
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self._run = run
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, source: Source, block: bytes) -> None:
+        self._run.last_output_at_s = self._loop.time()
+        self._run.log.feed(source, block)
+        if self._timer is None and self._run.log.has_open_line:
+            self._timer = self._loop.call_later(_OPEN_LINE_S, self._show)
+
+    def _show(self) -> None:
+        self._timer = None
+        self._run.log.show_open_lines()
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+class _Timers:
+    """The time limit of a run and the ticks of its plugins."""
+
+    def __init__(self, prepared: Prepared, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self._run = run
+        self._loop = loop
+        self._ticking = [plugin for plugin in prepared.plugins if type(plugin).tick is not Plugin.tick]
+        self._handles: dict[str, asyncio.TimerHandle] = {}
+
+    def start(self) -> None:
+        run = self._run
+        run.started_at_s = self._loop.time()
+        if run.max_run_time_s is not None:
+            message = f"ran longer than {run.max_run_time_s:g} s"
+            self._handles["limit"] = self._loop.call_later(
+                run.max_run_time_s, run.abort.request, "timeout", "max-run-time", message
+            )
+        if self._ticking:
+            self._handles["tick"] = self._loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        for plugin in self._ticking:
+            try:
+                plugin.tick(self._run, self._loop.time())
+            except Exception as error:  # noqa: BLE001 - a door: a plugin's hook
+                self._run.abort.request("exception", "internal-error", str(fault(plugin, error)))
+        self._handles["tick"] = self._loop.call_later(_TICK_S, self._tick)
+
+    def stop(self) -> None:
+        for handle in self._handles.values():
+            handle.cancel()
+
+
+async def _collect(workdir: Workdir, store: ArtifactStore, prepared: Prepared) -> Collected:
+    if workdir.untouched():
+        return Collected()
+    limits = prepared.script.limits
+    # Hashing and storing may take long.
+    return await asyncio.to_thread(
+        collect,
+        workdir.fd,
+        store,
+        max_count=limits.artifact_count,
+        max_bytes=limits.artifact_bytes,
+        max_total_bytes=limits.artifact_total_bytes,
+    )
+
+
+async def _wipe(workdir: Workdir, run: Run) -> None:
+    wiped = workdir.wipe() if workdir.untouched() else await asyncio.to_thread(workdir.wipe)
+    if wiped.leftover:
+        run.log.say(f"the work folder could not be removed: {printable(wiped.leftover)}", error=True)
+
+
+def _judge(prepared: Prepared, run: Run, finished: Finished, collected: Collected) -> Outcome:
+    """What the end of the command means."""
+    if run.abort.reason:
+        return _aborted(run, finished)
+    verdict = prepared.script.exit_codes.verdict(finished.exit)
+    outcome = Outcome(
+        verdict.status,
+        verdict.reason,
+        "" if verdict.status == "completed" else f"the command ended with {finished.exit}",
+        exit=finished.exit,
+        drain=verdict.drain,
+    )
+    if not finished.clean:
+        message = "something that the command started cannot be ended"
+        return replace(outcome, status="exception", reason="internal-error", message=message)
+    if collected.problems and outcome.status == "completed":
+        message = "; ".join(f"{problem.name}: {problem.message}" for problem in collected.problems[:3])
+        more = len(collected.problems) - 3
+        message = f"artifact {message}" + (f"; and {more} more" if more > 0 else "")
+        return replace(outcome, status="failed", reason="artifact-error", message=message)
+    return outcome
+
+
+def _aborted(run: Run, finished: Finished | None) -> Outcome:
+    assert run.abort.reason is not None
+    reason = run.abort.reason
+    return Outcome(reason.status, reason.reason, reason.message, exit=finished.exit if finished else None)
+
+
+def _malformed(prepared: Prepared, run: Run, error: PayloadError) -> Outcome:
+    count = len(error.problems)
+    run.log.say(f"the payload is malformed: {count} problem{'' if count == 1 else 's'}", error=True)
+    for problem in error.problems:
+        run.log.say(f"  {printable(str(problem), 2000)}", error=True)
+    run.log.say("the schema of the payload is:")
+    run.log.say(json.dumps(prepared.schema.document, indent=2, ensure_ascii=False))
+    first = printable(str(error.problems[0]), 400)
+    return Outcome(
+        "exception", "malformed-payload", first if count == 1 else f"{first} (and {count - 1} more problems)"
+    )
+
+
+def _internal_error(run: Run, error: Exception) -> Outcome:
+    what = "the command could not be started: " if isinstance(error, SpawnError) else ""
+    return Outcome("exception", "internal-error", printable(what + str(error)))
+
+
+def _finish(prepared: Prepared, run: Run, outcome: Outcome, duration_s: float) -> Outcome:
+    """Say the end in the log, close it, and tell the plugins."""
+    if outcome.status != "completed":
+        reason = f" ({outcome.reason})" if outcome.reason else ""
+        run.log.say(f"{outcome.status}{reason}: {outcome.message}", error=True)
+    summary = run.log.close()
+    outcome = replace(
+        outcome,
+        log_bytes=summary.bytes,
+        log_truncated=summary.truncated,
+        duration_s=duration_s,
+        dry_run=run.dry_run,
+    )
+    if summary.error:
+        message = f"the log could not be written: {summary.error}"
+        outcome = replace(outcome, status="exception", reason="internal-error", message=message)
+    for plugin in prepared.plugins:
+        try:
+            plugin.after(run, outcome)
+        except Exception as error:  # noqa: BLE001 - a door: a plugin's hook; the outcome stands
+            fault(plugin, error)
+    if outcome.drain:
+        run.host.drain(f"the command of {run.script.name} asked for it with {outcome.exit}", fatal=True)
+    return outcome

@@ -1,0 +1,1 @@
+"""The built-in plugins. Loaded by name through the table of `engine.plugin`; imported by nobody."""

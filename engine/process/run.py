@@ -1,0 +1,171 @@
+"""Run one command in a slot: output drained, time kept, whole tree ended. Knows nothing of exit codes' meaning."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from engine.errors import SupervisorError
+from engine.exits import Exit
+from engine.process.abort import Abort
+from engine.process.slots import Ended, Exited, Slot, SpawnError
+
+_T = TypeVar("_T")
+
+BLOCK_BYTES = 256 * 1024  # one read of a pipe; larger blocks did not raise the throughput
+# After the main process has ended, its output may still be on the way through a child such as `tee`.
+# Nothing waits for an end-of-file longer than this.
+DRAIN_S = 1.0
+# SIGKILL is answered within milliseconds unless the process is in uninterruptible sleep.
+_KILL_PATIENCE_S = 15.0
+
+Stream = Literal["stdout", "stderr"]
+OnOutput = Callable[[Stream, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start: argv, the whole environment, an open folder to start in and an open stdin."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    folder_fd: int
+    stdin_fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`exit` is the main process's. `killed` names what had outlived it; not `clean`: something cannot be killed."""
+
+    exit: Exit
+    killed: tuple[str, ...] = ()
+    clean: bool = True
+
+
+async def run_command(
+    slot: Slot, command: Command, *, on_output: OnOutput, abort: Abort, grace_s: float
+) -> Finished:
+    """Start the command and return when it and everything that it started have ended.
+
+    `on_output` is called with "stdout" or "stderr" and a block of bytes, in the order of reading, in the loop's
+    thread; it must not block. On `abort`: SIGTERM, `grace_s` seconds (0: none), SIGKILL. Raises SpawnError when
+    the command cannot be started and SupervisorError when the supervisor is gone (the nursery then ends the tree).
+    Cancelling this coroutine breaks the slot, which ends the tree too.
+    """
+    pipes = _Pipes(on_output)
+    try:
+        exited = slot.start(
+            [os.fsencode(word) for word in command.argv],
+            {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
+            [command.stdin_fd, *pipes.writers, command.folder_fd],
+        )
+        pipes.start()
+        end = await _wait_for_exit(slot, exited, abort, grace_s)
+        ended = Ended()
+        if end.survivors:
+            if abort.reason is None:
+                await pipes.drained(DRAIN_S)
+            ended = await _within(slot.end(), "what the command left behind does not end")
+        await pipes.drained(DRAIN_S)
+        return Finished(end.exit, ended.names, ended.clean)
+    except asyncio.CancelledError:
+        slot.close()
+        raise
+    except SupervisorError:
+        slot.close()
+        await pipes.drained(DRAIN_S)  # the nursery is ending the tree
+        raise
+    finally:
+        pipes.close()
+
+
+async def _wait_for_exit(slot: Slot, exited: asyncio.Future[Exited], abort: Abort, grace_s: float) -> Exited:
+    await asyncio.wait((exited, abort.requested), return_when=asyncio.FIRST_COMPLETED)
+    if not exited.done():
+        if grace_s > 0:
+            slot.terminate()
+            await asyncio.wait((exited,), timeout=grace_s)
+        if not exited.done():
+            slot.kill()
+    return await _within(exited, "the command does not end after SIGKILL")
+
+
+async def _within(future: asyncio.Future[_T], message: str) -> _T:
+    try:
+        return await asyncio.wait_for(future, _KILL_PATIENCE_S)
+    except TimeoutError:
+        raise SupervisorError(message) from None
+
+
+class _Pipes:
+    """The two pipes of one run. Reading starts with `start`, which also closes the writing ends on this side."""
+
+    def __init__(self, on_output: OnOutput) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_output = on_output
+        self._open: dict[int, Stream] = {}
+        self.writers: list[int] = []
+        self._drained: asyncio.Future[None] = self._loop.create_future()
+        sources: tuple[Stream, Stream] = ("stdout", "stderr")
+        for source in sources:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(
+                reader, False
+            )  # the writing end stays blocking: programs expect that of their stdout
+            self._open[reader] = source
+            self.writers.append(writer)
+
+    def start(self) -> None:
+        self._close_writers()
+        for reader in self._open:
+            self._loop.add_reader(reader, self._read, reader)
+
+    async def drained(self, within_s: float) -> None:
+        """Wait until both pipes are at their end, or the time is over."""
+        if not self._drained.done():
+            await asyncio.wait((self._drained,), timeout=within_s)
+
+    def _read(self, reader: int) -> None:
+        try:
+            block = os.read(reader, BLOCK_BYTES)
+        except BlockingIOError:
+            return
+        if not block:
+            self._shut(reader)
+            return
+        if len(block) == _PIPE_BYTES:
+            _widen(reader)
+        self._on_output(self._open[reader], block)
+
+    def _shut(self, reader: int) -> None:
+        self._loop.remove_reader(reader)
+        os.close(reader)
+        del self._open[reader]
+        if not self._open and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _close_writers(self) -> None:
+        while self.writers:
+            os.close(self.writers.pop())
+
+    def close(self) -> None:
+        self._close_writers()
+        for reader in list(self._open):
+            self._shut(reader)
+
+
+_PIPE_BYTES = 65536  # Linux's default; a full one says that the command writes faster than we wake up
+
+
+def _widen(reader: int) -> None:
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, BLOCK_BYTES)
+    except OSError:
+        pass  # the user's share of pipe memory is used up; the default size works too
+
+
+__all__ = ["Command", "Finished", "SpawnError", "run_command"]

@@ -1,0 +1,220 @@
+"""Slots: the worker's end of its supervisors; each slot runs one command at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import SupervisorError
+from engine.exits import Exit
+from engine.process import wire
+
+_T = TypeVar("_T")
+_ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from engine.process.supervisor import main
+main(int(sys.argv[2]))
+"""
+
+
+class SpawnError(Exception):
+    """The command could not be started at all. `errno` is the kernel's answer, None when its argv was refused."""
+
+    def __init__(self, errno: int | None, text: str) -> None:
+        self.errno = errno
+        super().__init__(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The main process has ended. `survivors`: something that it started lives on."""
+
+    exit: Exit
+    survivors: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Everything below the slot was ended. `names` says what had survived; not `clean`: something still lives."""
+
+    names: tuple[str, ...] = ()
+    clean: bool = True
+
+
+class Slot:
+    """One supervisor. Not reusable once a method raised SupervisorError; see `usable`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._receive)
+        self._exited: asyncio.Future[Exited] | None = None
+        self._ended: asyncio.Future[Ended] | None = None
+        self.usable = True
+
+    def start(
+        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int]
+    ) -> asyncio.Future[Exited]:
+        """Start a command; `fds` are stdin, stdout, stderr and the folder it starts in, all duplicated.
+
+        The future yields Exited, or raises SpawnError (the slot is free again) or SupervisorError.
+        """
+        self._exited = self._loop.create_future()
+        self._ended = None
+        try:
+            wire.send(self._sock, ("run", list(argv), dict(env)), fds)
+        except OSError as error:
+            self._break(f"the supervisor does not answer: {error.strerror}")
+        return self._exited
+
+    def terminate(self) -> None:
+        """SIGTERM to the command and its process group. Does nothing when it has ended."""
+        self._tell("terminate")
+
+    def kill(self) -> None:
+        """SIGKILL to the command and its process group."""
+        self._tell("kill")
+
+    def end(self) -> asyncio.Future[Ended]:
+        """End all that lives below the slot, after Exited with survivors. Called twice: the same future."""
+        if self._ended is None:
+            self._ended = self._loop.create_future()
+            self._tell("end")
+        return self._ended
+
+    def close(self) -> None:
+        """Let the supervisor go: it ends whatever it has below it, then itself. Called twice: no-op."""
+        self.usable = False
+        if self._sock.fileno() < 0:
+            return
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    def _tell(self, word: str) -> None:
+        try:
+            wire.send(self._sock, (word,))
+        except OSError as error:
+            self._break(f"the supervisor does not answer: {error.strerror}")
+
+    def _receive(self) -> None:
+        try:
+            message, _ = wire.receive(self._sock)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = None
+        match message:
+            case ("exited", int(code), bool(survivors)):
+                _settle(self._exited, Exited(Exit(code=code) if code >= 0 else Exit(signal=-code), survivors))
+            case ("failed", number, str(text)):
+                if self._exited and not self._exited.done():
+                    self._exited.set_exception(SpawnError(number, text))
+            case ("ended", names, bool(clean)):
+                self.usable = self.usable and clean
+                _settle(self._ended, Ended(tuple(names), clean))
+            case _:
+                self._break("the supervisor of the run was killed")
+
+    def _break(self, why: str) -> None:
+        if self.usable:
+            self.close()
+        for future in (self._exited, self._ended):
+            if future and not future.done():
+                future.set_exception(SupervisorError(why))
+
+
+def _settle(future: asyncio.Future[_T] | None, value: _T) -> None:
+    if future and not future.done():
+        future.set_result(value)
+
+
+class Slots:
+    """The supervisors of one worker. Made on demand and kept: at most as many as ran at one time.
+
+    Use it as an async context manager. Leaving it, or the end of this process by whatever means, ends every
+    command that still runs.
+    """
+
+    def __init__(self) -> None:
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._free: list[Slot] = []
+        self._all: set[Slot] = set()
+
+    async def __aenter__(self) -> Slots:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for slot in self._all:
+            slot.close()
+        self._all.clear()
+        self._free.clear()
+        if self._nursery and self._control:
+            self._control.close()
+            # It waits for its slots, which wait for their trees.
+            await asyncio.to_thread(_wait, self._nursery)
+        self._nursery = self._control = None
+
+    def acquire(self) -> Slot:
+        """A free slot, or a new one. Raises SupervisorError when none can be made."""
+        while self._free:
+            slot = self._free.pop()
+            if slot.usable:
+                return slot
+            self._all.discard(slot)
+        slot = Slot(self._spawn())
+        self._all.add(slot)
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back after its run has ended. One that is not usable any more is let go."""
+        if slot.usable:
+            self._free.append(slot)
+        else:
+            slot.close()
+            self._all.discard(slot)
+
+    def _spawn(self) -> socket.socket:
+        try:
+            if self._nursery is None or self._nursery.poll() is not None:
+                self._start_nursery()
+            assert self._control is not None
+            ours, theirs = wire.pair()
+            with theirs:
+                wire.send(self._control, ("slot",), [theirs.fileno()])
+            return ours
+        except OSError as error:
+            raise SupervisorError(f"no supervisor can be started: {error}") from error
+
+    def _start_nursery(self) -> None:
+        if self._control:
+            self._control.close()
+        ours, theirs = wire.pair()
+        with theirs:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                pass_fds=[theirs.fileno()],
+            )
+        self._control = ours
+
+
+def _wait(nursery: subprocess.Popen[bytes]) -> None:
+    try:
+        nursery.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        # Something below cannot be killed (uninterruptible sleep); the supervisors stay with it.
+        pass

@@ -1,0 +1,218 @@
+"""Supervisor: the small processes between the worker and its commands.
+
+One nursery forks one slot for each command that may run at a time. A slot runs one command after the other, is a
+child subreaper, and ends everything below it when a run ends, when it is told to, and when the worker is gone:
+its socket then closes, however the worker died. The nursery is a subreaper too, so that the tree of a slot that
+was killed falls to the nursery, which ends it.
+
+Runs in an interpreter of its own without site-packages; imports nothing but the standard library and its two
+neighbours, because its memory is paid once for each slot.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+from engine.process import tree, wire
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PR_SET_NAME = 15
+_ALL_SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+# Rounds of killing before the worker is told that something does not die; each lasts 20 ms at the most.
+_ROUNDS_BEFORE_REPORT = 300
+_LAST_MOMENT_MS = 30
+
+
+def main(control_fd: int) -> None:
+    """Entry of the nursery. `control_fd` is its end of the socket pair that the worker holds."""
+    os.setsid()  # a Ctrl-C at the worker's terminal is for the worker to answer
+    os.umask(0o077)
+    os.chdir("/")
+    _adopt_orphans()
+    _name("penstock-nurse")
+    wakeup = _wake_on_sigchld()
+    gc.freeze()
+    _nurse(socket.socket(fileno=control_fd), wakeup)
+
+
+def _nurse(control: socket.socket, wakeup: int) -> None:
+    slots: set[int] = set()
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(wakeup, select.POLLIN)
+    orphaned = False
+    while not orphaned or _reap_slots(slots):
+        ready = {fd for fd, _ in poll.poll()}
+        if wakeup in ready:
+            os.read(wakeup, 4096)
+            _reap_slots(slots)
+        if control.fileno() in ready:
+            message, fds = wire.receive(control)
+            if message is None:
+                # The worker is gone. Each slot sees that on its own socket, ends its tree and itself; the
+                # nursery stays until they have, so that nothing is ever without a supervisor.
+                orphaned = True
+                poll.unregister(control)
+                continue
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                os.close(wakeup)
+                _slot(socket.socket(fileno=fds[0]))
+                os._exit(0)
+            slots.add(pid)
+            os.close(fds[0])
+
+
+def _reap_slots(slots: set[int]) -> bool:
+    """Collect slots that have ended and end what they left. True while something is below."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if pid == 0:
+            break
+        slots.discard(pid)
+    # Whatever is below us and is no slot was below a slot that died; its own children come next, one SIGCHLD later.
+    for pid in tree.children():
+        if pid not in slots:
+            os.kill(pid, signal.SIGKILL)
+    return True
+
+
+class _Run:
+    """The run that a slot has at the moment."""
+
+    def __init__(self, pid: int) -> None:
+        self.main = pid
+        self.exited = False
+
+
+def _slot(sock: socket.socket) -> None:
+    _adopt_orphans()
+    _name("penstock-slot")
+    wakeup = _wake_on_sigchld()
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(wakeup, select.POLLIN)
+    run: _Run | None = None
+    try:
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+                run = _collect(sock, run)
+            if sock.fileno() in ready:
+                message, fds = wire.receive(sock)
+                if message is None:
+                    break
+                run = _obey(sock, run, message, fds)
+    except OSError:
+        pass  # the worker is gone in the middle of an answer
+    while not tree.end_all(_ROUNDS_BEFORE_REPORT):
+        continue
+
+
+def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: list[int]) -> _Run | None:
+    match message:
+        case ("run", argv, env):
+            return _spawn(sock, argv, env, fds)
+        case ("terminate",) if run:
+            tree.signal_all(signal.SIGTERM)
+        case ("kill",) if run and not run.exited:
+            # The main process first: its end is reported, with the signal, after the next SIGCHLD.
+            tree.signal_all(signal.SIGKILL)
+        case ("end",) if run and run.exited:
+            _end(sock)
+            return None
+    return run
+
+
+def _spawn(sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], fds: list[int]) -> _Run | None:
+    stdin, stdout, stderr, folder = fds
+    try:
+        os.fchdir(folder)
+        pid = os.posix_spawn(
+            argv[0],
+            argv,
+            env,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, stdin, 0),
+                (os.POSIX_SPAWN_DUP2, stdout, 1),
+                (os.POSIX_SPAWN_DUP2, stderr, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=_ALL_SIGNALS,
+        )
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        wire.send(sock, ("failed", number, str(error)))
+        return None
+    finally:
+        os.chdir("/")
+        for fd in fds:
+            os.close(fd)
+    return _Run(pid)
+
+
+def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:
+    """Reap what has ended; report the main process, and whether others live on."""
+    code: int | None = None
+    alive = True
+    while alive:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            alive = False
+            break
+        if pid == 0:
+            break
+        if run and pid == run.main:
+            run.exited = True
+            code = os.waitstatus_to_exitcode(status)
+    if code is None:
+        return run
+    wire.send(sock, ("exited", code, alive))
+    return run if alive else None
+
+
+def _end(sock: socket.socket) -> None:
+    # What has closed the command's output may be about to end by itself; that is not worth a line in the log.
+    for _ in range(_LAST_MOMENT_MS):
+        if not tree.reap():
+            break
+        select.poll().poll(1)
+    names = tree.names()
+    clean = tree.end_all(_ROUNDS_BEFORE_REPORT)
+    wire.send(sock, ("ended", names, clean))
+
+
+def _adopt_orphans() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def _name(name: str) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def _wake_on_sigchld() -> int:
+    """A descriptor that becomes readable after a child has ended; made anew after a fork."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

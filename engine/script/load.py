@@ -1,0 +1,206 @@
+"""Reading script files. Every problem of every file is told at once; nothing is started."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from engine.errors import DeclarationError, Problem
+from engine.exits import COMPLETED, DECLARATIVE, INTERNAL, MEANINGS, PRESETS, ExitMap
+from engine.schema import Schema
+from engine.schema.shown import pointer, quoted
+from engine.script.command import resolve_command
+from engine.script.declaration import SCRIPT_SCHEMA
+from engine.script.document import read_document
+from engine.script.positions import Positions
+from engine.script.quantities import parse_duration, parse_size
+from engine.script.script import EnvFromPayload, Limits, PluginSettings, Script
+from engine.script.seed import MOVED, is_seed, unfold
+from engine.script.variables import read_variables, undeclared
+
+Number = TypeVar("Number", int, float)
+
+# It becomes part of a Celery task's name, a file name and a URL.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def load_script(path: str | os.PathLike[str], *, home: Path, name: str | None = None) -> Script:
+    """The script that a file declares. Its name is `name` or the file's, without the suffix.
+
+    Raises `DeclarationError` with every problem, each with file, line, column and pointer. `home` is the
+    folder that relative paths of the command start from.
+    """
+    document = read_document(path)
+    value = document.value
+    reader = _Reader(Positions(document), home.absolute())
+    if is_seed(value):
+        value, problems = unfold(value)
+        for place, message in problems:
+            reader.problem(place, message)
+        reader.positions = Positions(document, MOVED)
+    return reader.script(name if name is not None else Path(path).stem, value)
+
+
+def load_scripts(folder: str | os.PathLike[str], *, home: Path) -> tuple[Script, ...]:
+    """The scripts of every `*.yaml` and `*.yml` in a folder, by name; none when there is no such folder.
+
+    Raises `DeclarationError` with the problems of all files.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        problem = Problem(f"cannot be read: {error.strerror}", file=os.fspath(folder))
+        raise DeclarationError([problem]) from None
+    scripts: dict[str, Script] = {}
+    files: dict[str, str] = {}
+    problems: list[Problem] = []
+    for file in names:
+        stem, suffix = os.path.splitext(file)
+        if suffix not in (".yaml", ".yml") or file.startswith("."):
+            continue
+        path = os.path.join(folder, file)
+        if stem in files:
+            problems.append(Problem(f"{files[stem]} declares the script {quoted(stem)} already", file=path))
+            continue
+        files[stem] = path
+        try:
+            scripts[stem] = load_script(path, home=home)
+        except DeclarationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise DeclarationError(problems)
+    return tuple(scripts[name] for name in sorted(scripts))
+
+
+@lru_cache(maxsize=1)
+def _declaration() -> Schema:
+    return Schema.compile(SCRIPT_SCHEMA, owner="script file")
+
+
+class _Reader:
+    """Builds one script and collects what is wrong on the way; each field is read only where its shape
+    is right.
+    """
+
+    def __init__(self, positions: Positions, home: Path) -> None:
+        self.positions = positions
+        self._home = home
+        self._problems: list[Problem] = []
+        self._wrong: set[str] = set()
+
+    def problem(self, place: str, message: str) -> None:
+        self._problems.append(self.positions.problem(place, message))
+
+    def script(self, name: str, value: Any) -> Script:
+        if not NAME.fullmatch(name):
+            rule = "lower-case letters, digits and -, at most 63 of them, a letter or digit in front"
+            self.problem("", f"the name {quoted(name)} is not allowed: {rule}")
+        for problem in _declaration().check(value):
+            # What is wrong with a variable is told more plainly, and without its value, by its own reader.
+            if not problem.pointer.startswith("/env/"):
+                self.problem(problem.pointer, problem.message)
+                self._wrong.add(problem.pointer)
+        fields = self._fields(value if isinstance(value, dict) else {})
+        if self._problems:
+            raise DeclarationError(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)))
+        return Script(name=name, file=self.positions.document.file, positions=self.positions, **fields)
+
+    def _right(self, place: str) -> bool:
+        return not any(wrong == place or wrong.startswith(place + "/") for wrong in self._wrong)
+
+    def _fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        schema = self._schema(value)
+        for key, field, read in (
+            ("command", "command", self._command),
+            ("env", "env", lambda env: self._env(env, schema)),
+            ("exitCodes", "exit_codes", _exit_codes),
+            ("maxRunTime", "max_run_time_s", self._max_run_time),
+            ("killGrace", "kill_grace_s", lambda grace: self._quantity("/killGrace", parse_duration, grace)),
+            ("limits", "limits", self._limits),
+            ("plugins", "plugins", _plugins),
+            ("tags", "tags", tuple),
+        ):
+            if key in value and self._right(f"/{key}"):
+                fields[field] = read(value[key])
+        for key in ("title", "description", "category", "queue", "retries", "enabled"):
+            if key in value and self._right(f"/{key}"):
+                fields[key] = value[key]
+        if schema is not None:
+            fields["schema"] = schema
+        return fields
+
+    def _schema(self, value: Mapping[str, Any]) -> Schema | None:
+        if "schema" not in value or not self._right("/schema"):
+            return None
+        try:
+            return Schema.compile(value["schema"])
+        except DeclarationError as error:
+            for problem in error.problems:
+                self.problem("/schema" + problem.pointer, problem.message)
+            return None
+
+    def _command(self, argv: list[str]) -> tuple[str, ...]:
+        command, problems = resolve_command(argv, self._home)
+        for error in problems:
+            self.problem(f"/command/{error.index}", str(error))
+        return command
+
+    def _env(self, env: Mapping[str, Any], schema: Schema | None) -> Mapping[str, str | EnvFromPayload]:
+        found, problems = read_variables(env)
+        if schema is not None:
+            problems.extend(undeclared(found, schema))
+        for place, message in problems:
+            self.problem(place, message)
+        return MappingProxyType(found)
+
+    def _max_run_time(self, value: Any) -> float | None:
+        if value is None or value == "unlimited":
+            return None
+        limit = self._quantity("/maxRunTime", parse_duration, value)
+        if limit == 0:
+            self.problem("/maxRunTime", "expected more than 0 seconds; null is no limit")
+        return limit
+
+    def _limits(self, value: Mapping[str, Any]) -> Limits:
+        sizes = {
+            "payloadBytes": "payload_bytes",
+            "logBytes": "log_bytes",
+            "artifactBytes": "artifact_bytes",
+            "artifactTotalBytes": "artifact_total_bytes",
+        }
+        bounds = {
+            field: self._quantity(pointer(("limits", key)), parse_size, value[key]) or 0
+            for key, field in sizes.items()
+            if key in value
+        }
+        if "artifactCount" in value:
+            bounds["artifact_count"] = int(value["artifactCount"])
+        return Limits(**bounds)
+
+    def _quantity(self, place: str, parse: Callable[[Any], Number], value: Any) -> Number | None:
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.problem(place, str(error))
+            return None
+
+
+def _exit_codes(value: Any) -> ExitMap:
+    if isinstance(value, str):
+        return PRESETS.get(value, DECLARATIVE)
+    codes = {int(code): MEANINGS[meaning] for code, meaning in value.items() if code != "other"}
+    other = MEANINGS[value["other"]] if "other" in value else INTERNAL
+    return ExitMap("map", MappingProxyType({0: COMPLETED, **codes}), other)
+
+
+def _plugins(value: Mapping[str, Any]) -> PluginSettings:
+    settings = {name: part for name, part in value.items() if name != "disabled"}
+    return PluginSettings(frozenset(value.get("disabled", ())), MappingProxyType(settings))

@@ -1,0 +1,82 @@
+"""Script: one fixed command, the schema of its payload, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from engine.errors import Problem
+from engine.exits import DECLARATIVE, ExitMap
+from engine.schema import Schema
+from engine.script.positions import Positions
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one run, in bytes except for the count."""
+
+    payload_bytes: int = 1 * MIB
+    log_bytes: int = 64 * MIB
+    artifact_count: int = 1000
+    artifact_bytes: int = 1024 * MIB
+    artifact_total_bytes: int = 4096 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFromPayload:
+    """The value of an environment variable that the operator mapped to a place in the payload.
+
+    `pointer` is a JSON Pointer. A string is handed over as it is, a number or boolean as its JSON text; an
+    absent value leaves the variable unset; null, arrays, objects and strings with NUL make the payload
+    malformed.
+    """
+
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """The `plugins:` section: names that are off, and the settings of the others by plugin name."""
+
+    disabled: frozenset[str] = frozenset()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A declared script. `command` is an argv whose first element is an absolute path to an executable.
+
+    `schema` is the author's own part, closed at the root, before plugins add their keys. `max_run_time_s`
+    None means no limit; `kill_grace_s` 0 means SIGKILL at once. `retries` counts further runs after an
+    infrastructure failure. `queue` None means the deployment's default queue.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    schema: Schema
+    title: str = ""
+    description: str = ""
+    category: str = ""
+    tags: tuple[str, ...] = ()
+    # Neither this nor the settings of plugins are shown by repr: operators write tokens there.
+    env: Mapping[str, str | EnvFromPayload] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    exit_codes: ExitMap = DECLARATIVE
+    max_run_time_s: float | None = 3600.0
+    kill_grace_s: float = 5.0
+    limits: Limits = Limits()
+    queue: str | None = None
+    retries: int | None = None
+    enabled: bool = True
+    plugins: PluginSettings = PluginSettings()
+    file: str | None = None
+    positions: Positions | None = field(default=None, compare=False, repr=False)
+
+    def problem(self, pointer: str, message: str) -> Problem:
+        """A problem of this script; with file, line and column when it was read from a file."""
+        if self.positions is None:
+            return Problem(message, pointer, self.file)
+        return self.positions.problem(pointer, message)

@@ -1,0 +1,199 @@
+"""Workdir: where one command runs. Knows nothing of what artifacts are, only their empty folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.workdir.remove import remove_content, remove_entry
+
+ARTIFACTS = "artifacts"
+# What could not be removed is renamed to this and its old name, out of the way and easy to find.
+LEFTOVER = ".leftover-"
+_LEFTOVERS_OF_ONE_NAME = 100
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Wiped:
+    """`removed`: nothing is left. Else `leftover` is the path of what could not be removed."""
+
+    removed: bool
+    leftover: str | None = None
+
+
+_GONE = Wiped(True)
+
+
+class Workdir:
+    """A run's folder. `fd` is its descriptor, valid until `wipe`; `path` is a name, and may be swapped."""
+
+    __slots__ = ("_wiped", "fd", "path")
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self._wiped: Wiped | None = None
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> Workdir:
+        """Makes `<root>/<name>/artifacts`, each folder with mode 0700 whatever the umask is.
+
+        `root` is made too when it is missing. Raises ValueError for a name that is not one path component,
+        FileExistsError when there is anything of that name, OSError when the disk refuses.
+        """
+        _check(name)
+        path = root / name
+        text = str(path)
+        try:
+            os.mkdir(text, 0o700)
+        except FileNotFoundError:
+            _make_root(root)
+            os.mkdir(text, 0o700)
+        fd = -1
+        try:
+            fd = _open_new(text)
+            os.mkdir(ARTIFACTS, 0o700, dir_fd=fd)
+            if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:  # the umask, or a set-group-id root
+                os.chmod(ARTIFACTS, 0o700, dir_fd=fd)
+                os.fchmod(fd, 0o700)
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            for made in (f"{text}/{ARTIFACTS}", text):  # by path: there may be no descriptor left
+                with suppress(OSError):
+                    os.rmdir(made)
+            raise
+        return cls(path, fd)
+
+    def untouched(self) -> bool:
+        """Whether the folder holds nothing but an empty artifacts folder: there is nothing to collect, and little
+        to remove."""
+        try:
+            return os.listdir(self.fd) == [ARTIFACTS] and _empty(self.fd, ARTIFACTS)
+        except OSError:
+            return False
+
+    def wipe(self) -> Wiped:
+        """Removes the folder with whatever is in it, and closes `fd`.
+
+        Call it when nothing of the command lives. Never raises OSError. What cannot be removed is renamed to
+        `<root>/.leftover-<name>`, or stays when that is refused too. Called again: does nothing, returns the
+        same.
+        """
+        if self._wiped is None:
+            self._wiped = self._wipe()
+            os.close(self.fd)
+            self.fd = -1
+        return self._wiped
+
+    def _wipe(self) -> Wiped:
+        try:
+            try:
+                os.rmdir(ARTIFACTS, dir_fd=self.fd)
+            except FileNotFoundError:  # an empty one goes when artifacts are collected
+                pass
+            os.rmdir(self.path)
+            # The command may have moved its folder away and left another empty one under the name.
+            if os.fstat(self.fd).st_nlink == 0:
+                return _GONE
+        except OSError:
+            pass
+        return self._wipe_thoroughly()
+
+    def _wipe_thoroughly(self) -> Wiped:
+        root, name = self.path.parent, self.path.name
+        emptied = remove_content(self.fd)
+        place = _place(self.fd, str(self.path))
+        if emptied and place is not None:
+            with suppress(OSError):
+                os.rmdir(place)
+            place = _place(self.fd, str(self.path))
+        if place is None:
+            return wipe_path(root, name)  # nothing, or what the command put under the name
+        if place != str(self.path):
+            wipe_path(root, name)
+            return Wiped(False, place)
+        return _set_aside(root, name)
+
+
+def wipe_path(root: Path, name: str) -> Wiped:
+    """Removes `<root>/<name>` of an earlier process, be it a tree, a file or a link (which is not followed).
+
+    Absent: removed. Never raises OSError; what stays is set aside as by `Workdir.wipe`. Raises ValueError for
+    a name that is not one path component.
+    """
+    _check(name)
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return _GONE
+    except OSError:
+        return Wiped(False, str(root / name))
+    try:
+        return _GONE if remove_entry(folder, name) else _set_aside(root, name)
+    finally:
+        os.close(folder)
+
+
+def _check(name: str) -> None:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"not the name of a folder: {name!r}")
+
+
+def _make_root(root: Path) -> None:
+    os.makedirs(root.parent, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(root, 0o700)
+        os.chmod(root, 0o700)  # a umask may have taken bits away
+
+
+def _empty(parent: int, name: str) -> bool:
+    fd = os.open(name, _FOLDER, dir_fd=parent)
+    try:
+        return not os.listdir(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_new(text: str) -> int:
+    try:
+        return os.open(text, _FOLDER)
+    except PermissionError:  # the umask took the owner's own bits
+        os.chmod(text, 0o1700)  # one bit too many: `create` sees that modes have to be set
+        return os.open(text, _FOLDER)
+
+
+def _place(fd: int, expected: str) -> str | None:
+    """The path at which the folder stands now, None when it is gone."""
+    here = os.fstat(fd)
+    if here.st_nlink == 0:
+        return None
+    with suppress(OSError):
+        if os.path.samestat(os.lstat(expected), here):
+            return expected
+    with suppress(OSError):
+        moved = os.readlink(f"/proc/self/fd/{fd}")
+        if os.path.samestat(os.lstat(moved), here):
+            return moved
+    return None
+
+
+def _set_aside(root: Path, name: str) -> Wiped:
+    source = str(root / name)
+    if name.startswith(LEFTOVER):
+        return Wiped(False, source)
+    for number in range(_LEFTOVERS_OF_ONE_NAME):
+        target = str(root / (f"{LEFTOVER}{name}.{number}" if number else f"{LEFTOVER}{name}"))
+        try:
+            os.rename(source, target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                continue  # that of an earlier run
+            break
+        return Wiped(False, target)
+    return Wiped(False, source)
