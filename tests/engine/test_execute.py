@@ -312,7 +312,7 @@ def test_one_bad_artifact_fails_the_run_and_does_not_stop_the_others(engine: Eng
     (tmp_path / "secret").write_text("hunter2")
     result = engine(
         f"cd artifacts; ln -s {tmp_path}/secret link; ln -s nowhere dangling; mkfifo pipe; echo fine > good;"
-        f" truncate -s 10G sparse; touch $'new\\nline'; ln {tmp_path}/secret hard || true; mkdir ..dots; echo y > ..dots/ok",
+        f" truncate -s 10G sparse; touch $'new\\nline'; ln {tmp_path}/secret hard; mkdir ..dots; echo y > ..dots/ok",
         limits=Limits(artifact_bytes=MIB),
     )
     assert (result.outcome.status, result.outcome.reason) == ("failed", "artifact-error")

@@ -1,0 +1,175 @@
+"""Pages, counts, events and retention of the records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from worker.model import Claimed, NewTask, Resolution, Status
+from worker.store import InvalidName, Records
+
+Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]
+DEADLINE_S = 20
+
+
+def new(id: str, script: str = "sign-file") -> NewTask:
+    return NewTask(id=id, script=script, payload=b"{}", shown="{}", digest="d", queue="q", trigger="cli")
+
+
+async def finish(records: Records, id: str, status: Status = Status.COMPLETED) -> None:
+    grant = await records.claim(id, "w", 60)
+    assert isinstance(grant, Claimed)
+    await records.resolve(grant.claim, Resolution(status))
+
+
+async def walk(records: Records, limit: int, **filters: Any) -> list[str]:
+    """All ids, page by page."""
+    ids: list[str] = []
+    cursor = None
+    while True:
+        page = await records.list(limit=limit, before=cursor, **filters)
+        assert len(page.tasks) <= limit
+        ids += [task.id for task in page.tasks]
+        cursor = page.next
+        if cursor is None:
+            return ids
+
+
+def test_pages_are_complete_and_in_order_even_when_tasks_share_a_timestamp(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        ids = [f"t{number}" for number in range(200)]
+        # Sent together, so that many are made within one millisecond.
+        await asyncio.gather(*(records.register(new(id)) for id in ids))
+        whole = await records.list(limit=1000)
+        assert whole.total == 200
+        times = [task.created_at for task in whole.tasks]
+        assert len(set(times)) < 200, "no two tasks share a timestamp: the test shows nothing"
+        assert times == sorted(times, reverse=True)
+        order = [task.id for task in whole.tasks]
+        assert sorted(order) == sorted(ids)
+        for limit in (1, 7, 50, 200):
+            assert await walk(records, limit) == order
+
+    play(scene)
+
+
+def test_every_filter_finds_exactly_its_tasks(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        wanted: dict[str, tuple[str, Status]] = {}
+        ends = [Status.PENDING, Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.TIMEOUT]
+        for number in range(40):
+            id, script, end = f"t{number:02d}", ("sign", "sign-file")[number % 2], ends[number % 5]
+            await records.register(new(id, script))
+            if end is Status.RUNNING:
+                await records.claim(id, "w", 60)
+            elif end is not Status.PENDING:
+                await finish(records, id, end)
+            wanted[id] = (script, end)
+        newest_first = sorted(wanted, reverse=True)
+        assert await walk(records, 7) == newest_first
+        for script in ("sign", "sign-file", "other"):
+            of_script = [id for id in newest_first if wanted[id][0] == script]
+            assert await walk(records, 3, script=script) == of_script
+            for status in Status:
+                both = [id for id in of_script if wanted[id][1] is status]
+                assert await walk(records, 2, script=script, status=status) == both
+                assert (await records.list(script=script, status=status)).total == len(both)
+        for status in Status:
+            assert await walk(records, 3, status=status) == [id for id in newest_first if wanted[id][1] is status]
+        counts = await records.counts()
+        assert counts == {s: sum(end is s for _, end in wanted.values()) for s in Status}
+
+    play(scene)
+
+
+def test_a_page_goes_on_where_it_stopped_when_its_last_task_moved_or_went(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(6):
+            await records.register(new(f"t{number}"))
+        first = await records.list(status=Status.PENDING, limit=2)
+        assert [task.id for task in first.tasks] == ["t5", "t4"]
+        await finish(records, "t4")
+        await finish(records, "t3")
+        assert await records.prune(older_than_ms=None, keep_count=0) == ("t4", "t3")
+        rest = await records.list(status=Status.PENDING, limit=2, before=first.next)
+        assert ([task.id for task in rest.tasks], rest.total) == (["t2", "t1"], 4)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("cursor", ["", "abc", "-1", "1 2", "1\n", "(1", "+inf", "9" * 18, "１"])
+def test_a_hostile_cursor_is_refused(play: Play, cursor: str) -> None:
+    async def scene(records: Records) -> None:
+        with pytest.raises(InvalidName):
+            await records.list(before=cursor)
+
+    play(scene)
+
+
+def test_a_page_has_a_bound(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for limit in (0, -1, 1001):
+            with pytest.raises(ValueError, match="1 to 1000"):
+                await records.list(limit=limit)
+
+    play(scene)
+
+
+def test_events_are_waited_for_and_resumed_by_id(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.register(new("before"))
+        last = await records.newest_event()
+        waiting = asyncio.create_task(records.events(last, block_ms=2000))
+        await asyncio.sleep(0)
+        await records.register(new("a"))
+        (event,) = await asyncio.wait_for(waiting, DEADLINE_S)
+        assert (event.task_id, event.kind, event.script, event.run) == ("a", "registered", "sign-file", 0)
+        await finish(records, "a")
+        assert [e.kind for e in await records.events(event.id)] == ["claimed", "resolved"]
+        assert await records.events(await records.newest_event(), block_ms=None) == ()
+        for hostile in ("", "$", "x", "1-2-3", "1\n"):
+            with pytest.raises(InvalidName):
+                await records.events(hostile)
+
+    play(scene)
+
+
+def test_only_final_tasks_are_pruned_oldest_first_and_in_bounded_steps(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(8):
+            await records.register(new(f"t{number}"))
+            if number not in (0, 4):
+                await finish(records, f"t{number}")
+        await records.claim("t4", "w", 60)
+        assert await records.prune(older_than_ms=3600_000, keep_count=None) == ()
+        assert await records.prune(older_than_ms=None, keep_count=100) == ()
+        assert await records.prune(older_than_ms=None, keep_count=None) == ()
+        removed: list[str] = []
+        while step := await records.prune(older_than_ms=None, keep_count=1, limit=2):
+            assert len(step) <= 2
+            removed += step
+        assert sorted(removed) == ["t1", "t2", "t3", "t5", "t6"]
+        assert await records.get("t1") is None
+        assert sorted(await walk(records, 10)) == ["t0", "t4", "t7"]
+        assert await records.prune(older_than_ms=0, keep_count=None) == ("t7",)
+        assert (await records.counts())[Status.COMPLETED] == 0
+
+    play(scene)
+
+
+def test_an_id_is_free_again_after_its_task_was_pruned_and_old_claims_stay_refused(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.register(new("a"))
+        old = await records.claim("a", "w", 60)
+        assert isinstance(old, Claimed)
+        await records.resolve(old.claim, Resolution(Status.COMPLETED))
+        await records.prune(older_than_ms=0, keep_count=None)
+        now = await records.claim("a", "w", 60, new("a"))
+        assert isinstance(now, Claimed)
+        assert now.claim.token > old.claim.token
+        assert (await records.resolve(old.claim, Resolution(Status.FAILED))).outcome == "stale"
+
+    play(scene)

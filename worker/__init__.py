@@ -1,0 +1,1 @@
+"""Queues, records and the command line around the engine."""

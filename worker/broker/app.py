@@ -1,0 +1,101 @@
+"""App: the Celery application, with one Celery task for each script. Makes no connection by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import celery
+from celery import signals
+from kombu import Exchange, Queue
+
+from worker.broker.delivery import Delivery
+from worker.broker.strategy import strategy
+
+TASK_PREFIX = "penstock."
+# kombu delivers a message again that was not acknowledged for this long, whether its worker is dead or busy. The
+# second delivery of a task that runs or has ended finds that in the record and is dropped, so a short time does no
+# harm, and what a dead worker had taken and not begun comes back soon.
+_REDIS_OPTIONS = {
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "health_check_interval": 10,
+}
+
+
+class Receiver(Protocol):
+    """Who takes deliveries: the part of a worker that performs tasks."""
+
+    def start(self, concurrency: int) -> None:
+        """Called once, before the first delivery; raises when the worker cannot work."""
+
+    def receive(self, delivery: Delivery) -> None:
+        """Called in the consumer's thread; returns at once."""
+
+    def stop(self) -> None:
+        """No further delivery comes. Returns when nothing runs any more."""
+
+
+class ScriptTask(celery.Task):  # type: ignore[misc]
+    """The Celery task of a script. What runs is decided by the receiver; Celery's own tracing is not used."""
+
+    abstract = True
+    Strategy = staticmethod(strategy)
+    acks_late = True
+    ignore_result = True
+
+    def run(self, **payload: Any) -> None:
+        raise NotImplementedError("a script runs in a worker; enqueue it with send_task, delay or apply_async")
+
+
+class App(celery.Celery):  # type: ignore[misc]
+    """Celery, plus who receives its deliveries; None in a program that only publishes."""
+
+    receiver: Receiver | None = None
+
+
+def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], default_queue: str) -> App:
+    """A Celery app for these scripts. A worker of it consumes `queues`; a task without one goes to `default_queue`."""
+    app = App("penstock", set_as_current=False, autofinalize=False, fixups=[])
+    names = sorted({*queues, default_queue})
+    app.conf.update(
+        broker_url=broker_url,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
+        broker_transport_options=_REDIS_OPTIONS if not broker_url.startswith("amqp") else {"confirm_publish": True},
+        result_backend=None,
+        task_ignore_result=True,
+        accept_content=["json"],
+        task_serializer="json",
+        event_serializer="json",
+        task_protocol=2,
+        task_default_queue=default_queue,
+        task_default_exchange=default_queue,
+        task_default_routing_key=default_queue,
+        task_queues=[Queue(name, Exchange(name, type="direct"), routing_key=name) for name in names],
+        task_create_missing_queues=False,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="worker.broker.pool:Pool",
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        enable_utc=True,
+        timezone="UTC",
+    )
+    app.finalize()
+    # Celery's own Celery tasks (chord, map, backend_cleanup ...) would let a message ask for more than a script.
+    for name in [name for name in app.tasks if name.startswith("celery.")]:
+        del app.tasks[name]
+    for script in scripts:
+        task = type("ScriptTask", (ScriptTask,), {"name": TASK_PREFIX + script, "__module__": __name__})
+        app.register_task(task())
+    signals.setup_logging.connect(_logging_is_ours, weak=False)
+    return app
+
+
+def _logging_is_ours(**_: Any) -> None:
+    """A receiver for this signal keeps Celery from changing how the program logs."""

@@ -1,0 +1,100 @@
+"""Delivery: one message as it came, and what it asks for. The message is a hint; the record is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import PayloadError, Problem
+from engine.schema import dump_payload, parse_payload
+
+# A message that Penstock itself published carries this header and no payload: the record holds that.
+HINT_HEADER = "penstock-hint"
+_JSON = "application/json"
+_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii"})
+# Around the payload stand brackets and Celery's own canvas fields.
+_ENVELOPE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A task that a producer enqueued without us: the payload as JSON, or what is wrong with it."""
+
+    payload: bytes
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message for a declared script. `acknowledge` may be called from any thread, once."""
+
+    task_id: str
+    script: str
+    queue: str
+    hint: bool
+    read: Callable[[int], Enqueued]
+    """The payload, given the most bytes that it may have. Not for a hint."""
+    acknowledge: Callable[[], None]
+
+
+def read_body(message: Any, decoded: Any, most: int) -> Enqueued:
+    """The payload of a Celery message: its `kwargs`, or the one object in its `args`.
+
+    `decoded` is the body of a message of Celery's first protocol, None for the second, whose body is still text and
+    is parsed as strictly as any payload. Never raises: what is wrong is in the result.
+    """
+    if decoded is not None:
+        return _payload(decoded.get("args"), decoded.get("kwargs"))
+    content_type, encoding = message.content_type, (message.content_encoding or "utf-8").lower()
+    if content_type != _JSON or encoding not in _ENCODINGS:
+        return _refused(f"the message is {content_type or 'of no content type'} ({encoding}), not {_JSON} in UTF-8")
+    body = message.body if isinstance(message.body, bytes) else str(message.body).encode("utf-8", "surrogatepass")
+    try:
+        # One pair of braces around it, so that the parser of payloads reads it: it wants an object.
+        parts = parse_payload(b'{"":' + body + b"}", max_bytes=most + _ENVELOPE_BYTES)[""]
+    except PayloadError as error:
+        return Enqueued(b"", tuple(_inside(problem) for problem in error.problems))
+    if not isinstance(parts, list) or len(parts) < 2:
+        return _refused("the message's body is not [args, kwargs, ...] as Celery writes it")
+    return _payload(parts[0], parts[1])
+
+
+def _payload(args: Any, kwargs: Any) -> Enqueued:
+    args, kwargs = args or [], kwargs or {}
+    if not isinstance(kwargs, dict) or not isinstance(args, list | tuple):
+        return _refused("args has to be a list and kwargs an object")
+    if not args:
+        return Enqueued(dump_payload(kwargs))
+    if len(args) == 1 and isinstance(args[0], dict) and not kwargs:
+        return Enqueued(dump_payload(args[0]))
+    return _refused("the payload goes into kwargs, or as the one object into args")
+
+
+def _refused(message: str) -> Enqueued:
+    return Enqueued(b"", (Problem(message),))
+
+
+def _inside(problem: Problem) -> Problem:
+    """Points into the payload instead of into the message around it."""
+    pointer = problem.pointer
+    for around in ("//1", "//0/0"):
+        if pointer == around or pointer.startswith(around + "/"):
+            return Problem(problem.message, pointer[len(around) :])
+    return Problem(problem.message)
+
+
+def is_hint(message: Any) -> bool:
+    return bool((message.headers or {}).get(HINT_HEADER))
+
+
+def headers_for_hint() -> dict[str, Any]:
+    return {HINT_HEADER: 1}
+
+
+def queue_of(message: Any) -> str:
+    info = message.delivery_info or {}
+    return str(info.get("routing_key") or "")
+
+
+__all__ = ["HINT_HEADER", "Delivery", "Enqueued", "headers_for_hint", "is_hint", "queue_of", "read_body"]

@@ -1,0 +1,75 @@
+"""`penstock check`: validate the whole deployment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli import exit_codes
+from worker.cli.options import json_option
+
+if TYPE_CHECKING:
+    from engine.errors import Problem
+
+
+@click.command("check")
+@json_option("the result")
+@click.pass_obj
+def command(home: Path, as_json: bool) -> int:
+    """Validate the whole deployment.
+
+    Reads the settings and every script and prints each problem as FILE:LINE:COLUMN: POINTER: MESSAGE. Starts nothing
+    and needs no store. Exit code 0 when all is well, 65 otherwise.
+
+    \b
+    Examples:
+      penstock check
+      penstock check --json | jq .problems
+    """
+    from engine.log.text import printable
+    from worker.cli.terminal import print_json
+
+    names, problems = _checked(home)
+    if as_json:
+        print_json(
+            {
+                "ok": not problems,
+                "scripts": names,
+                "problems": [
+                    {
+                        "file": problem.file,
+                        "line": problem.line,
+                        "column": problem.column,
+                        "pointer": problem.pointer,
+                        "message": problem.message,
+                    }
+                    for problem in problems
+                ],
+            }
+        )
+    elif problems:
+        for problem in problems:
+            click.echo(printable(str(problem), 4000))
+    else:
+        click.echo(f"ok: {len(names)} script{'' if len(names) == 1 else 's'}")
+    return exit_codes.DATA if problems else exit_codes.COMPLETED
+
+
+def _checked(home: Path) -> tuple[list[str], list[Problem]]:
+    """The names of the scripts, [] when anything is wrong, and all problems; wrong settings do not hide scripts."""
+    from engine.errors import DeclarationError
+    from worker.config import Settings, WorkerSettings, load_catalog, load_settings
+
+    problems: list[Problem] = []
+    try:
+        settings = load_settings(home)
+    except DeclarationError as error:
+        problems += error.problems
+        settings = Settings(home, home / ".penstock", WorkerSettings("check"))
+    try:
+        catalog = load_catalog(settings)
+    except DeclarationError as error:
+        problems += error.problems
+    return ([] if problems else sorted(catalog.scripts)), problems

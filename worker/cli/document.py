@@ -1,0 +1,166 @@
+"""Document: tasks, runs and outcomes as the JSON that `exec`, `run`, `show` and `tasks` print.
+
+Times are ISO 8601 in UTC with milliseconds; what is absent is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.artifacts import Artifact
+    from engine.outcome import Outcome
+    from worker.model import ArtifactRecord, Run, Task
+
+
+def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> dict[str, Any]:
+    """The document of `exec`."""
+    return _run(
+        task_id=task_id,
+        run_id=run_id,
+        script=script,
+        status=outcome.status,
+        reason=outcome.reason,
+        message=outcome.message,
+        exit_code=outcome.exit.code if outcome.exit else None,
+        signal=outcome.exit.signal if outcome.exit else None,
+        duration_ms=round(outcome.duration_s * 1000),
+        log_bytes=outcome.log_bytes,
+        log_truncated=outcome.log_truncated,
+        artifacts=outcome.artifacts,
+    )
+
+
+def of_task(task: Task) -> dict[str, Any]:
+    """The document of `run` and `show`: that of `exec` for the newest run, and the rest of the record."""
+    run = task.runs[-1]
+    return {
+        **_of_run(task, run),
+        "status": task.status.value,
+        "reason": task.reason,
+        "message": task.message or None,
+        "createdAt": _time(task.created_at),
+        "finishedAt": _time(task.finished_at),
+        "queue": task.queue,
+        "trigger": task.trigger,
+        "worker": run.worker,
+        "tags": list(task.tags),
+        "digest": task.digest,
+        "dryRun": task.dry_run,
+        "retries": task.retries,
+        "cancel": _cancel(task),
+        "payload": task.payload,
+        "runs": [_of_run_alone(task, run) for run in task.runs],
+    }
+
+
+def in_list(task: Task) -> dict[str, Any]:
+    """The short form for listings: without payload, runs and artifacts."""
+    run = task.runs[-1]
+    return {
+        "taskId": task.id,
+        "runId": run.number,
+        "script": task.script,
+        "status": task.status.value,
+        "reason": task.reason,
+        "message": task.message or None,
+        "queue": task.queue,
+        "trigger": task.trigger,
+        "worker": run.worker,
+        "tags": list(task.tags),
+        "dryRun": task.dry_run,
+        "createdAt": _time(task.created_at),
+        "finishedAt": _time(task.finished_at),
+        "durationMs": run.duration_ms,
+    }
+
+
+def artifacts(found: Sequence[Artifact | ArtifactRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": artifact.name,
+            "size": artifact.size,
+            "sha256": artifact.sha256,
+            "contentType": artifact.content_type,
+            "public": artifact.public,
+        }
+        for artifact in found
+    ]
+
+
+def _of_run(task: Task, run: Run) -> dict[str, Any]:
+    return _run(
+        task_id=task.id,
+        run_id=run.number,
+        script=task.script,
+        status=run.status.value,
+        reason=run.reason,
+        message=run.message,
+        exit_code=run.exit_code,
+        signal=run.signal,
+        duration_ms=run.duration_ms,
+        log_bytes=run.log_bytes,
+        log_truncated=run.log_truncated,
+        artifacts=run.artifacts,
+    )
+
+
+def _of_run_alone(task: Task, run: Run) -> dict[str, Any]:
+    document = _of_run(task, run)
+    del document["taskId"], document["script"]
+    return {
+        **document,
+        "worker": run.worker,
+        "createdAt": _time(run.created_at),
+        "claimedAt": _time(run.claimed_at),
+        "startedAt": _time(run.started_at),
+        "finishedAt": _time(run.finished_at),
+    }
+
+
+def _run(
+    *,
+    task_id: str,
+    run_id: int,
+    script: str,
+    status: str,
+    reason: str | None,
+    message: str,
+    exit_code: int | None,
+    signal: int | None,
+    duration_ms: int | None,
+    log_bytes: int,
+    log_truncated: bool,
+    artifacts: Sequence[Artifact | ArtifactRecord],
+) -> dict[str, Any]:
+    return {
+        "taskId": task_id,
+        "runId": run_id,
+        "script": script,
+        "status": status,
+        "reason": reason,
+        "message": message or None,
+        "exitCode": exit_code,
+        "signal": signal,
+        "durationMs": duration_ms,
+        "logBytes": log_bytes,
+        "logTruncated": log_truncated,
+        "artifacts": _artifacts(artifacts),
+    }
+
+
+_artifacts = artifacts
+
+
+def _cancel(task: Task) -> dict[str, Any] | None:
+    if task.cancel is None:
+        return None
+    return {"by": task.cancel.by, "why": task.cancel.why, "at": _time(task.cancel.at)}
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

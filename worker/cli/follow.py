@@ -1,0 +1,152 @@
+"""Follow: the log of a task as it comes, to its end; what the live view missed is taken from the log that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+from worker.cli.output import LogOutput
+from worker.daemons.wiring import Store
+from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, LiveLogPart, Run, Task
+from worker.store import StoreUnavailable, UnknownTask
+
+_T = TypeVar("_T")
+
+# After this long without a worker people want to know what they wait for.
+_WAITING_S = 5.0
+# The record is looked at this often once the log has ended: at first at once, later seldom.
+_FIRST_LOOK_S = 0.01
+_MOST_SELDOM_S = 1.0
+# How long a store that went away is waited for.
+_PATIENCE_S = 15.0
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a reader is in the log of a run: `after` for the live view, and so many bytes of the log."""
+
+    run: int
+    after: str = "0"
+    shown: int = 0
+    gap: bool = False
+
+
+async def follow(
+    store: Store, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
+) -> Task:
+    """Show the log from `place` on, with all further runs, until the task is final; its record.
+
+    `output` None shows nothing and only waits. `tell` hears what a person should know besides. Raises
+    StoreUnavailable when the store stays away, UnknownTask when the task was removed meanwhile.
+    """
+    async with _waiting_told(store, task_id, tell):
+        while True:
+            await _follow_run(store, task_id, output, tell, place)
+            task = await _patiently(partial(_ended, store, task_id, place.run), tell)
+            run = task.runs[place.run]
+            if output:
+                _show_rest(store, task_id, run, output, tell, place)
+            if task.status in FINAL and task.runs[-1].number == place.run:
+                return task
+            tell(f"run {run.number} ended: {run.status.value} ({run.reason}); another one follows")
+            place = Place(place.run + 1)
+
+
+async def _follow_run(
+    store: Store, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
+) -> None:
+    async def read() -> None:
+        async with aclosing(_parts(store, task_id, place)) as parts:
+            async for part in parts:
+                place.after = part.id
+                match part:
+                    case LiveLines() if not place.gap:
+                        place.shown += len(part.chunk.data)
+                        if output:
+                            output.write(part.chunk.data)
+                    case LiveGap() if not place.gap:
+                        # From here on the order would be lost; the log that is kept has everything.
+                        place.gap = True
+                        if output:
+                            tell("the log is written faster than it can be shown; the rest follows at the end")
+                    case LiveEnd():
+                        return
+
+    await _patiently(read, tell)
+
+
+def _parts(store: Store, task_id: str, place: Place) -> AsyncGenerator[LiveLogPart, None]:
+    parts = store.live_log.follow(task_id, place.run, place.after)
+    return cast("AsyncGenerator[LiveLogPart, None]", parts)
+
+
+async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None]) -> _T:
+    """Call again while the store is away, for a while. For calls that go on where they were."""
+    loop = asyncio.get_running_loop()
+    away_since_s: float | None = None
+    while True:
+        called_s = loop.time()
+        try:
+            return await call()
+        except StoreUnavailable:
+            # A call that lasted has found the store there in between.
+            if away_since_s is None or loop.time() - called_s > _PATIENCE_S:
+                away_since_s = loop.time()
+                tell("the store does not answer; waiting for it")
+            elif loop.time() - away_since_s > _PATIENCE_S:
+                raise
+            await asyncio.sleep(_MOST_SELDOM_S)
+
+
+async def _ended(store: Store, task_id: str, number: int) -> Task:
+    """The record, once that run is final. The end of its log may be seen before that."""
+    pause_s = _FIRST_LOOK_S
+    while True:
+        task = await store.records.get(task_id)
+        if task is None:
+            raise UnknownTask(f"task {task_id} was removed")
+        for run in task.runs:
+            if run.number == number and run.status in FINAL:
+                return task
+        await asyncio.sleep(pause_s)
+        pause_s = min(_MOST_SELDOM_S, pause_s * 2)
+
+
+def _show_rest(
+    store: Store, task_id: str, run: Run, output: LogOutput, tell: Callable[[str], None], place: Place
+) -> None:
+    """What of the finished log was not seen live."""
+    if place.shown >= run.log_bytes:
+        return
+    try:
+        file = store.files.run(task_id, run.number).open_log()
+    except FileNotFoundError:
+        tell(f"{run.log_bytes - place.shown} bytes of the log are not shown: it is kept where the worker ran")
+        return
+    file.seek(place.shown)
+    output.copy(file)
+    place.shown = run.log_bytes
+
+
+@asynccontextmanager
+async def _waiting_told(store: Store, task_id: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Say once what is waited for when nobody takes the task."""
+
+    async def watch() -> None:
+        await asyncio.sleep(_WAITING_S)
+        try:
+            task = await store.records.get(task_id)
+        except StoreUnavailable:
+            return
+        if task and task.status.value == "pending":
+            tell(f"waiting for a worker of the queue {task.queue}")
+
+    watching = asyncio.get_running_loop().create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()

@@ -1,0 +1,120 @@
+"""`penstock logs`: the log of a task, kept or live."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli import exit_codes
+
+if TYPE_CHECKING:
+    from worker.cli.follow import Place
+    from worker.cli.output import LogOutput
+    from worker.daemons.wiring import Store
+    from worker.model import Run, Task
+
+# What a running task has written so far comes at once; after this long without more that was all.
+_SO_FAR_S = 0.5
+
+
+@click.command("logs")
+@click.argument("task_id", metavar="ID")
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the task has ended.")
+@click.option("--run", "number", metavar="N", type=click.IntRange(0), help="The log of this run [default: the newest].")
+@click.option("--tail", metavar="N", type=click.IntRange(0), help="Only the last N lines of what is there.")
+@click.pass_obj
+def command(home: Path, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
+    """Print the log of a task.
+
+    While the task runs: what there is so far, or with -f also what comes. To a terminal control sequences other than
+    colours are made visible; to a pipe or a file every byte is as the command wrote it.
+
+    \b
+    Examples:
+      penstock logs report-2026-11
+      penstock logs -f --tail 20 report-2026-11
+      penstock logs report-2026-11 --run 0 > first-try.log
+    """
+    return asyncio.run(_logs(home, task_id, following, number, tail))
+
+
+async def _logs(home: Path, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
+    from worker.cli.deployment import opened, run_of, task_of
+    from worker.cli.output import LogOutput
+    from worker.config import load_settings
+
+    async with opened(load_settings(home)) as store:
+        task = await task_of(store, task_id)
+        run = run_of(task, number)
+        output = LogOutput(sys.stdout)
+        try:
+            if run.status.final:
+                _print_kept(store, task, run, output, tail)
+            else:
+                await _print_live(store, task, run, output, following, tail)
+        finally:
+            await asyncio.to_thread(output.close)
+        return exit_codes.BROKEN_PIPE if output.gone else exit_codes.COMPLETED
+
+
+def _print_kept(store: Store, task: Task, run: Run, output: LogOutput, tail: int | None) -> None:
+    from worker.cli.failure import Failure
+
+    try:
+        file = store.files.run(task.id, run.number).open_log()
+    except FileNotFoundError:
+        if run.log_bytes:
+            message = f"the log of task {task.id} is not here: it is kept where its worker runs, or was removed"
+            raise Failure(exit_codes.NO_INPUT, message) from None
+        return
+    if tail is None:
+        output.copy(file)
+    else:
+        with file:
+            output.write(_last_lines(file, tail))
+
+
+async def _print_live(store: Store, task: Task, run: Run, output: LogOutput, following: bool, tail: int | None) -> None:
+    from worker.cli.follow import Place, follow
+    from worker.cli.notice import notice
+
+    place = Place(run.number)
+    if not following or tail is not None:
+        so_far = await _so_far(store, task.id, place)
+        if not following and not so_far:
+            notice(f"task {task.id} is {run.status.value} and has written nothing so far")
+        output.write(so_far if tail is None else _last_lines(so_far.splitlines(keepends=True), tail))
+    if following:
+        await follow(store, task.id, output, notice, place)
+
+
+async def _so_far(store: Store, task_id: str, place: Place) -> bytes:
+    """What the live log has now; `place` is moved behind it."""
+    from worker.model import LiveLines
+
+    found = []
+    parts = store.live_log.follow(task_id, place.run)
+    while True:
+        asked = asyncio.ensure_future(anext(parts, None))
+        await asyncio.wait({asked}, timeout=_SO_FAR_S)
+        if not asked.done():
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            break
+        part = asked.result()
+        if not isinstance(part, LiveLines):
+            break
+        found.append(part.chunk.data)
+        place.after = part.id
+        place.shown += len(part.chunk.data)
+    return b"".join(found)
+
+
+def _last_lines(lines: Iterable[bytes], count: int) -> bytes:
+    return b"".join(deque(lines, maxlen=count))

@@ -1,0 +1,139 @@
+"""Main: the command `penstock`, its global options, and what becomes of errors. Imports no command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from worker.cli import exit_codes
+from worker.cli.lazy_group import LazyGroup
+
+COMMANDS = {
+    "up": "Start the embedded store and a worker.",
+    "worker": "Start a worker at the configured broker.",
+    "run": "Submit a task, follow its log, exit with its exit code.",
+    "submit": "Submit a task and print its id.",
+    "exec": "Run a script here, with the engine alone.",
+    "check": "Validate the whole deployment.",
+    "scripts": "List the scripts, or show one.",
+    "tasks": "List the tasks, newest first.",
+    "show": "Show a task and its runs.",
+    "logs": "Print the log of a task.",
+    "artifacts": "List or download the artifacts of a task.",
+    "completion": "Print the completion script for a shell.",
+}
+
+_HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.
+
+A deployment is a folder with config/ and scripts/: the current one, unless -C or PENSTOCK_HOME names another.
+
+\b
+Examples:
+  penstock check
+  penstock up
+  penstock run sign-file -p file=README.md
+  penstock -C /srv/builds tasks --status failed --json
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    package="worker.cli",
+    lazy=COMMANDS,
+    help=_HELP,
+    epilog=exit_codes.table(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "-C",
+    "directory",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="PENSTOCK_HOME",
+    default=".",
+    help="The deployment's folder [default: PENSTOCK_HOME, else the current folder].",
+)
+@click.version_option(package_name="penstock", prog_name="penstock", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, directory: Path) -> None:
+    ctx.obj = directory.absolute()
+
+
+def main() -> None:
+    """The entry point: runs the command of `sys.argv` and ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if "_PENSTOCK_COMPLETE" in os.environ:
+        cli.main(prog_name="penstock")
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = exit_codes.BROKEN_PIPE
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Every error is told on stderr."""
+    try:
+        with cli.make_context("penstock", list(arguments)) as ctx:
+            code = cli.invoke(ctx)
+            return code if isinstance(code, int) else exit_codes.COMPLETED
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        return exit_codes.INTERRUPTED
+    except click.UsageError as error:
+        _tell([error.format_message()])
+        if error.ctx is not None:
+            click.echo(f"Try `{error.ctx.command_path} --help`.", err=True)
+        return exit_codes.USAGE
+    except click.ClickException as error:
+        _tell([error.format_message()])
+        return exit_codes.USAGE
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the door of the process
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    from engine.errors import DeclarationError, PayloadError, PenstockError
+    from worker.cli.failure import Failure
+
+    match error:
+        case Failure():
+            _tell(error.messages)
+            return error.exit_code
+        case DeclarationError() | PayloadError():
+            _tell(str(problem) for problem in error.problems)
+            return exit_codes.DATA
+        case PenstockError():
+            _tell([str(error)])
+            return exit_codes.SOFTWARE
+    import traceback
+
+    traceback.print_exception(error)
+    _tell([f"a fault of Penstock's own: {type(error).__name__}: {error}"])
+    return exit_codes.SOFTWARE
+
+
+def _tell(messages: Iterable[str]) -> None:
+    from engine.log.text import printable
+    from worker.cli.terminal import painted
+
+    prefix = painted("penstock: error:", sys.stderr, fg="red", bold=True)
+    for message in messages:
+        # A message of several lines (the end of a log) keeps them; anything else that controls a terminal is escaped.
+        for line in message.split("\n"):
+            click.echo(f"{prefix} {printable(line, 4000)}", err=True, color=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Output: where the bytes of a log go, on a thread of its own, so that a slow reader holds up nobody else."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO, TextIO
+
+from worker.cli.terminal import TerminalText
+
+_BLOCK_BYTES = 256 * 1024
+
+
+class LogOutput:
+    """Writes to a stream: raw to a pipe or a file, made harmless to a terminal.
+
+    Neither `write` nor `copy` blocks. What waits in memory is bounded by the limit that a log has anyway. When the
+    reader goes away the rest is dropped. `close` waits until everything is written.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        stream.flush()
+        self._fd = stream.fileno()
+        self._text = TerminalText() if stream.isatty() else None
+        self._queue: queue.SimpleQueue[bytes | BinaryIO | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="log-output", daemon=True)
+        self.gone = False
+        """The reader has closed its end."""
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        if not self.gone:
+            self._queue.put(data)
+
+    def copy(self, file: BinaryIO) -> None:
+        """Write the rest of the file, which is closed afterwards, behind what was written before."""
+        self._queue.put(file)
+
+    def close(self) -> None:
+        """Called twice: no-op."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _main(self) -> None:
+        for data in self._data():
+            self._pass_on(self._text.feed(data).encode() if self._text else data)
+        if self._text:
+            self._pass_on(self._text.end().encode())
+
+    def _data(self) -> Iterator[bytes]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, bytes):
+                yield item
+                continue
+            with item:
+                while not self.gone and (block := item.read(_BLOCK_BYTES)):
+                    yield block
+
+    def _pass_on(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view and not self.gone:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except OSError:
+                self.gone = True

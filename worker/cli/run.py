@@ -1,0 +1,57 @@
+"""`penstock run`: submit a task, follow its log, exit with its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from worker.cli import exit_codes
+from worker.cli.options import json_option, script_argument
+from worker.cli.submitting import task_options
+
+
+@click.command("run", epilog=exit_codes.table())
+@script_argument()
+@task_options
+@click.option("--up", is_flag=True, help="When no store of the deployment runs, run `penstock up` for this task.")
+@click.option("--no-follow", is_flag=True, help="Wait for the end without showing the log.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop waiting after this long (exit code 75); the task goes on.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors (and, with --json, the log).")
+@json_option("one document on stdout, with the log on stderr,")
+@click.pass_obj
+def command(
+    home: Path,
+    script: str,
+    parameters: tuple[str, ...],
+    source: str | None,
+    task_id: str | None,
+    tags: tuple[str, ...],
+    up: bool,
+    no_follow: bool,
+    timeout_s: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Submit a task, follow its log, exit with its exit code.
+
+    The log goes to stdout as it is written; status and artifacts to stderr. Ctrl-C stops following and leaves the
+    task alone; with --up, when the worker was started for it, the task is cancelled.
+
+    \b
+    Examples:
+      penstock run sign-file -p file=README.md
+      penstock run --up sign-file -p file=README.md
+      penstock run render-report --payload report.json --json | jq .artifacts
+    """
+    from worker.cli.running import Manner, run_task
+    from worker.cli.submitting import request_of
+
+    request = request_of(home, script, parameters, source, task_id, tags)
+    return run_task(request, Manner(up, not no_follow, timeout_s, quiet, as_json))

@@ -1,0 +1,148 @@
+"""Running: a task from its submission to its end, as `run` shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from worker.cli import exit_codes
+from worker.cli.beside import Beside
+from worker.cli.deployment import opened, store_failures, store_runs
+from worker.cli.failure import Failure
+from worker.cli.follow import Place, follow
+from worker.cli.notice import ending, notice, stored
+from worker.cli.output import LogOutput
+from worker.cli.submitting import Request, submit_to
+from worker.cli.terminal import duration, print_json
+from worker.daemons.wiring import Store
+from worker.model import Task
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How `run` goes about it; its options."""
+
+    up: bool
+    follow: bool
+    timeout_s: float | None
+    quiet: bool
+    as_json: bool
+
+
+def run_task(request: Request, manner: Manner) -> int:
+    """The exit code. Blocks until the task has ended, or until it is not waited for any more."""
+    return asyncio.run(_Running(request, manner).run())
+
+
+class _Running:
+    def __init__(self, request: Request, manner: Manner) -> None:
+        self._request = request
+        self._manner = manner
+        self._settings = request.deployment.settings
+        self._task_id: str | None = None
+        self._tell: Callable[[str], None] = (lambda _: None) if manner.quiet else notice
+
+    async def run(self) -> int:
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        assert this is not None
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, this.cancel)
+        beside: Beside | None = None
+        try:
+            try:
+                if self._manner.up:
+                    beside = await self._start_beside()
+                return await self._with_store(beside)
+            except asyncio.CancelledError:
+                # A second signal ends us at once, and what was started beside us ends by itself.
+                for number in _SIGNALS:
+                    loop.remove_signal_handler(number)
+                return self._interrupted(beside)
+        finally:
+            if beside:
+                await beside.stop()
+
+    async def _start_beside(self) -> Beside | None:
+        if not self._settings.embedded:
+            self._tell("a broker is configured, so --up has nothing to start")
+            return None
+        with store_failures():
+            if store_runs(self._settings):
+                return None
+        self._tell("starting the store and a worker for this task")
+        beside = Beside(self._settings)
+        try:
+            with store_failures():
+                await beside.ready()
+        except BaseException:
+            await beside.stop()
+            raise
+        return beside
+
+    async def _with_store(self, beside: Beside | None) -> int:
+        async with opened(self._settings) as store:
+            accepted = await submit_to(store, self._request)
+            self._task_id = accepted.task_id
+            if self._manner.up or not accepted.created:
+                self._tell(f"task {accepted.task_id}" + ("" if accepted.created else " was there already"))
+            try:
+                async with asyncio.timeout(self._manner.timeout_s):
+                    task = await self._watch(store, accepted.task_id, beside)
+            except TimeoutError:
+                raise Failure(
+                    exit_codes.TRY_AGAIN,
+                    f"task {accepted.task_id} has not ended in time and goes on; look at it with "
+                    f"`penstock show {accepted.task_id}`",
+                ) from None
+            except asyncio.CancelledError:
+                if beside:
+                    await store.records.cancel(accepted.task_id, "cli", "interrupted")
+                raise
+        return self._report(task)
+
+    async def _watch(self, store: Store, task_id: str, beside: Beside | None) -> Task:
+        """Follow to the end, unless the worker that was started for it ends first."""
+        output = None
+        if self._manner.follow:
+            output = LogOutput(sys.stderr if self._manner.as_json else sys.stdout)
+        loop = asyncio.get_running_loop()
+        following = loop.create_task(follow(store, task_id, output, self._tell, Place(0)))
+        waited_for: set[asyncio.Task[Task] | asyncio.Task[None]] = {following}
+        if beside:
+            waited_for.add(loop.create_task(beside.ended()))
+        try:
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            if beside and not following.done():
+                raise beside.failure()
+            return await following
+        finally:
+            for task in waited_for:
+                task.cancel()
+            await asyncio.gather(*waited_for, return_exceptions=True)
+            if output:
+                output.close()
+
+    def _report(self, task: Task) -> int:
+        run = task.runs[-1]
+        if self._manner.as_json:
+            from worker.cli.document import of_task
+
+            print_json(of_task(task))
+        elif not self._manner.quiet:
+            ending(task.status.value, task.reason, task.message, duration(run.duration_ms))
+            stored(run.artifacts)
+        return exit_codes.of_task(task.status.value, task.reason, run.exit_code)
+
+    def _interrupted(self, beside: Beside | None) -> int:
+        if self._task_id is None:
+            notice("interrupted before the task was submitted")
+        elif beside:
+            notice(f"interrupted: task {self._task_id} is cancelled")
+        else:
+            notice(f"not following any more; task {self._task_id} goes on: penstock logs -f {self._task_id}")
+        return exit_codes.INTERRUPTED

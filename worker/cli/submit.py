@@ -1,0 +1,67 @@
+"""`penstock submit`: submit a task and print its id."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli.options import json_option, script_argument
+from worker.cli.submitting import task_options
+
+if TYPE_CHECKING:
+    from worker.cli.submitting import Accepted, Request
+
+
+@click.command("submit")
+@script_argument()
+@task_options
+@json_option("the id and whether the task is new")
+@click.pass_obj
+def command(
+    home: Path,
+    script: str,
+    parameters: tuple[str, ...],
+    source: str | None,
+    task_id: str | None,
+    tags: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Submit a task and print its id.
+
+    The payload is checked first: when it is refused (exit code 65) every violation is told and nothing is recorded.
+    What stands on a command line can be seen by other users of the machine: give a secret as KEY=@FILE.
+
+    \b
+    Examples:
+      penstock submit sign-file -p file=README.md
+      penstock submit render-report --payload report.json --id report-2026-11 --tag monthly
+      penstock submit deploy -p token=@token.txt -p 'regions:=["eu", "us"]'
+    """
+    from worker.cli.submitting import request_of
+
+    accepted = asyncio.run(_submit(request_of(home, script, parameters, source, task_id, tags)))
+    if as_json:
+        from worker.cli.terminal import print_json
+
+        print_json(
+            {
+                "taskId": accepted.task_id,
+                "script": script,
+                "created": accepted.created,
+                "published": accepted.published,
+            }
+        )
+    else:
+        click.echo(accepted.task_id)
+    return 0
+
+
+async def _submit(request: Request) -> Accepted:
+    from worker.cli.deployment import opened
+    from worker.cli.submitting import submit_to
+
+    async with opened(request.deployment.settings) as store:
+        return await submit_to(store, request)

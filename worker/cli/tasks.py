@@ -1,0 +1,76 @@
+"""`penstock tasks`: list the tasks, newest first."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli.options import ScriptName, json_option
+
+if TYPE_CHECKING:
+    from worker.model import TaskPage
+
+_STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout", "cancelled")
+
+
+@click.command("tasks")
+@click.option("--script", metavar="SCRIPT", type=ScriptName(), help="Only tasks of this script.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only tasks with this status.")
+@click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=50, help="At most so many [default: 50].")
+@click.option("--before", metavar="CURSOR", help="Go on after a page: its `next`.")
+@json_option("{tasks, total, next}")
+@click.pass_obj
+def command(home: Path, script: str | None, status: str | None, limit: int, before: str | None, as_json: bool) -> int:
+    """List the tasks, newest first.
+
+    \b
+    Examples:
+      penstock tasks
+      penstock tasks --script sign-file --status failed
+      penstock tasks --json | jq -r '.tasks[].taskId'
+    """
+    page = asyncio.run(_page(home, script, status, limit, before))
+    if as_json:
+        from worker.cli.document import in_list
+        from worker.cli.terminal import print_json
+
+        print_json({"tasks": [in_list(task) for task in page.tasks], "total": page.total, "next": page.next})
+    else:
+        _show(page)
+    return 0
+
+
+async def _page(home: Path, script: str | None, status: str | None, limit: int, before: str | None) -> TaskPage:
+    from worker.cli.deployment import opened
+    from worker.config import load_settings
+    from worker.model import Status
+
+    async with opened(load_settings(home)) as store:
+        return await store.records.list(
+            script=script, status=Status(status) if status else None, limit=limit, before=before
+        )
+
+
+def _show(page: TaskPage) -> None:
+    from worker.cli.notice import notice
+    from worker.cli.terminal import duration, local_time, table
+
+    rows = [
+        [
+            task.id,
+            task.script,
+            task.status.value,
+            task.reason or "-",
+            local_time(task.created_at),
+            duration(task.runs[-1].duration_ms),
+        ]
+        for task in page.tasks
+    ]
+    head = ["ID", "SCRIPT", "STATUS", "REASON", "CREATED", "DURATION"]
+    click.echo(table(head, rows, sys.stdout, status=2), color=True)
+    if page.next:
+        notice(f"{len(page.tasks)} of {page.total}; for more: --before {page.next}")

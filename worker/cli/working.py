@@ -1,0 +1,25 @@
+"""Working: a worker in the foreground, for `up` and `worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from worker.cli.deployment import store_failures
+from worker.cli.notice import notice
+
+
+def work(home: Path, concurrency: int | None, *, greet: bool) -> int:
+    """Blocks; the worker's exit code. Raises DeclarationError before anything is started or consumed."""
+    from worker.daemons.wiring import open_deployment
+
+    deployment = open_deployment(home)
+    if greet:
+        names = [prepared.script.name for prepared in deployment.catalog if prepared.script.enabled]
+        notice(
+            f"{len(names)} scripts; in another terminal: penstock run {names[0] if names else 'SCRIPT'} -p key=value"
+        )
+        notice("Ctrl-C stops it")
+    with store_failures():
+        from worker.daemons.worker import run_worker
+
+        return run_worker(deployment, concurrency=concurrency)

@@ -1,0 +1,129 @@
+"""The JSON Schema of config/penstock.yaml; checked when it is read, exported to schemas/, shown in the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_DURATION = {
+    "oneOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"},
+    ],
+}
+_QUEUE = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}
+
+
+def _server(what: str, variable: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": what,
+        "additionalProperties": False,
+        "properties": {
+            "url": {"type": "string", "description": f"Its URL. {variable} in the environment comes first."},
+            "urlFile": {
+                "type": "string",
+                "description": "A file that holds the URL, for one with a password; relative to the deployment.",
+            },
+        },
+    }
+
+
+SETTINGS_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Penstock settings",
+    "description": "config/penstock.yaml of a deployment. Every key has a default; an empty file is valid.",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "stateDir": {
+            "type": "string",
+            "minLength": 1,
+            "default": ".penstock",
+            "description": "Where the embedded store, artifacts and work folders live; relative to the deployment.",
+        },
+        "broker": _server(
+            "The message broker: Redis, Valkey or RabbitMQ. None: the embedded store.", "PENSTOCK_BROKER_URL"
+        ),
+        "store": _server(
+            "The Redis or Valkey that keeps the records. Default: the broker, when that is one.",
+            "PENSTOCK_STORE_URL",
+        ),
+        "queue": {**_QUEUE, "default": "penstock", "description": "The queue of scripts that name none."},
+        "worker": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "name": {
+                    "type": "string",
+                    "description": "The worker's name; default: the host's. PENSTOCK_WORKER_NAME comes first.",
+                },
+                "concurrency": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 512,
+                    "default": 8,
+                    "description": "How many commands run at a time.",
+                },
+                "queues": {
+                    "type": "array",
+                    "items": _QUEUE,
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "description": "What to consume. Default: the queues of the enabled scripts.",
+                },
+                "lease": {
+                    **_DURATION,
+                    "default": "15s",
+                    "description": "How long a claim on a run holds without being renewed.",
+                },
+                "shutdownGrace": {
+                    **_DURATION,
+                    "default": "30s",
+                    "description": "How long running commands may go on after SIGTERM.",
+                },
+            },
+        },
+        "retention": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "age": {
+                    **_DURATION,
+                    "default": "30d",
+                    "description": "Finished tasks older than this are removed.",
+                },
+                "count": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "default": 100_000,
+                    "description": "More finished tasks than this are removed, the oldest first.",
+                },
+            },
+        },
+        "log": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "format": {
+                    "enum": ["auto", "console", "json"],
+                    "default": "auto",
+                    "description": "How the worker itself logs; auto: readable on a terminal, JSON otherwise.",
+                },
+                "level": {"enum": ["debug", "info", "warning", "error"], "default": "info"},
+            },
+        },
+        "plugins": {
+            "type": "object",
+            "description": "Settings of plugins by name, for all scripts; a script's own lie over them.",
+            "properties": {
+                "disabled": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "uniqueItems": True,
+                    "description": "Plugins that are off.",
+                }
+            },
+            "additionalProperties": {"type": "object"},
+        },
+    },
+}

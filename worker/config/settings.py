@@ -1,0 +1,177 @@
+"""Settings: config/penstock.yaml and the PENSTOCK_ variables, read once, checked as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import DeclarationError, Problem
+from engine.schema import Schema
+from engine.script import PluginSettings
+from engine.script.document import Document, read_document
+from engine.script.quantities import parse_duration
+from worker.config.declaration import SETTINGS_SCHEMA
+from worker.config.secret import Secret
+
+FILE = Path("config") / "penstock.yaml"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """`queues` None: every queue that an enabled script names, and the default queue."""
+
+    name: str
+    concurrency: int = 8
+    queues: tuple[str, ...] | None = None
+    lease_s: float = 15.0
+    shutdown_grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How the worker itself logs. `auto`: readable on a terminal, JSON otherwise."""
+
+    format: str = "auto"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store."""
+
+    home: Path
+    state_dir: Path
+    worker: WorkerSettings
+    broker_url: Secret | None = None
+    store_url: Secret | None = None
+    default_queue: str = "penstock"
+    log: LogSettings = LogSettings()
+    retention_s: float = 30 * 24 * 3600.0
+    retention_count: int = 100_000
+    plugins: PluginSettings = field(default_factory=PluginSettings)
+    document: Document | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def embedded(self) -> bool:
+        return self.broker_url is None
+
+    @property
+    def scripts_folder(self) -> Path:
+        return self.home / "config" / "scripts"
+
+
+def load_settings(home: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of the deployment at `home`. A missing or empty file means defaults.
+
+    Raises DeclarationError with every problem, each with file, line and JSON pointer.
+    """
+    home = home.absolute()
+    if not home.is_dir():
+        raise DeclarationError([Problem(f"no such folder: {home}")])
+    path = home / FILE
+    document = read_document(path) if path.exists() else Document.empty(path)
+    problems = [
+        document.problem(problem.pointer, problem.message)
+        for problem in Schema.compile(SETTINGS_SCHEMA, owner="settings").check(document.value)
+    ]
+    if problems:
+        raise DeclarationError(problems)
+    reader = _Reader(document, home, environ)
+    settings = reader.settings()
+    if reader.problems:
+        raise DeclarationError(reader.problems)
+    return settings
+
+
+class _Reader:
+    """Turns the checked document into settings and collects what a schema cannot tell."""
+
+    def __init__(self, document: Document, home: Path, environ: Mapping[str, str]) -> None:
+        self._document = document
+        self._home = home
+        self._environ = environ
+        self.problems: list[Problem] = []
+
+    def settings(self) -> Settings:
+        value = self._document.value
+        broker = self._url("broker", "PENSTOCK_BROKER_URL", ("redis", "rediss", "redis+socket", "amqp", "amqps"))
+        store = self._url("store", "PENSTOCK_STORE_URL", ("redis", "rediss", "unix", "redis+socket"))
+        if broker and store is None:
+            if broker.value.startswith("amqp"):
+                self._problem("/store/url", "a RabbitMQ broker keeps no records: name the Redis that does as store.url")
+            else:
+                store = broker
+        if store and broker is None:
+            self._problem("/broker/url", "store.url without broker.url: name the broker too, or neither")
+        retention = value.get("retention", {})
+        log = value.get("log", {})
+        return Settings(
+            home=self._home,
+            state_dir=(self._home / os.path.expanduser(value.get("stateDir", ".penstock"))).absolute(),
+            worker=self._worker(value.get("worker", {})),
+            broker_url=broker,
+            store_url=store,
+            default_queue=value.get("queue", "penstock"),
+            log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
+            retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
+            retention_count=retention.get("count", 100_000),
+            plugins=_plugins(value.get("plugins", {})),
+            document=self._document,
+        )
+
+    def _worker(self, value: Mapping[str, Any]) -> WorkerSettings:
+        name = self._environ.get("PENSTOCK_WORKER_NAME") or value.get("name") or socket.gethostname()
+        if not _NAME.match(name):
+            self._problem("/worker/name", f"a worker's name has letters, digits, '.', '_' and '-', not {name!r:.80}")
+        queues = value.get("queues")
+        return WorkerSettings(
+            name=name,
+            concurrency=value.get("concurrency", 8),
+            queues=tuple(queues) if queues is not None else None,
+            lease_s=self._duration("/worker/lease", value.get("lease"), 15.0),
+            shutdown_grace_s=self._duration("/worker/shutdownGrace", value.get("shutdownGrace"), 30.0),
+        )
+
+    def _duration(self, pointer: str, value: float | str | None, default: float) -> float:
+        if value is None:
+            return default
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self._problem(pointer, str(error))
+            return default
+
+    def _url(self, section: str, variable: str, schemes: tuple[str, ...]) -> Secret | None:
+        """From the environment, else `url`, else the content of `urlFile`."""
+        value = self._document.value.get(section, {})
+        text, place = self._environ.get(variable), f"/{section}/url"
+        if not text and "urlFile" in value:
+            place = f"/{section}/urlFile"
+            try:
+                text = (self._home / value["urlFile"]).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                self._problem(place, f"cannot be read: {error}")
+        text = text or value.get("url")
+        if not text:
+            return None
+        if text.partition("://")[0] not in schemes:
+            # The text itself may hold a password.
+            self._problem(place, f"expected a URL that starts with one of: {', '.join(s + '://' for s in schemes)}")
+            return None
+        return Secret(text)
+
+    def _problem(self, pointer: str, message: str) -> None:
+        self.problems.append(self._document.problem(pointer, message))
+
+
+def _plugins(value: Mapping[str, Any]) -> PluginSettings:
+    return PluginSettings(
+        frozenset(value.get("disabled", ())),
+        {name: part for name, part in value.items() if name != "disabled"},
+    )

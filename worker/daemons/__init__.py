@@ -1,0 +1,1 @@
+"""Daemons: what runs for long, and the wiring that builds it."""

@@ -1,0 +1,113 @@
+"""Wiring: builds everything from the settings; the only reader of all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis.asyncio
+import redis.exceptions
+
+from engine.errors import PenstockError
+from worker.config import Catalog, Settings, load_catalog, load_settings
+from worker.store import Records, StoreError, connect
+from worker.store.files import Files
+from worker.store.live_log import LiveLog
+
+if TYPE_CHECKING:
+    from worker.broker import App
+
+
+class NotReachable(PenstockError):
+    """The store or the broker does not answer; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A folder with its settings and scripts, checked."""
+
+    settings: Settings
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The records, logs and artifacts of a deployment."""
+
+    redis: redis.asyncio.Redis
+    records: Records
+    live_log: LiveLog
+    files: Files
+
+
+def home_of(directory: str | None) -> Path:
+    """The deployment's folder: the one given, else PENSTOCK_HOME, else the current one."""
+    return Path(directory or os.environ.get("PENSTOCK_HOME") or ".").absolute()
+
+
+def open_deployment(home: Path) -> Deployment:
+    """Raises DeclarationError with every problem of the settings and of all scripts."""
+    settings = load_settings(home)
+    return Deployment(settings, load_catalog(settings))
+
+
+def store_folder(settings: Settings) -> Path:
+    return settings.state_dir / "store"
+
+
+def store_url(settings: Settings) -> str:
+    if settings.store_url:
+        return settings.store_url.value
+    from worker.embedded import Embedded
+
+    return Embedded(store_folder(settings)).url
+
+
+def broker_url(settings: Settings) -> str:
+    if settings.broker_url:
+        return settings.broker_url.value
+    from worker.embedded import Embedded
+
+    return Embedded(store_folder(settings)).celery_url
+
+
+def files_of(settings: Settings) -> Files:
+    return Files(settings.state_dir / "artifacts")
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """Connect to the store that runs. Raises NotReachable when none does."""
+    client = connect(store_url(settings))
+    try:
+        try:
+            await client.ping()
+        except (redis.exceptions.RedisError, StoreError, OSError) as error:
+            raise NotReachable(_unreachable(settings, error)) from error
+        yield Store(client, Records(client), LiveLog(client), files_of(settings))
+    finally:
+        await client.aclose()
+
+
+def publishing_app(deployment: Deployment) -> App:
+    """The Celery app of the deployment, with the queues of its enabled scripts. Makes no connection yet."""
+    from worker.broker import (
+        make_app,  # Celery takes 0.3 s to import, which commands that only read do without
+    )
+
+    settings, catalog = deployment.settings, deployment.catalog
+    queues = settings.worker.queues
+    if queues is None:
+        queues = tuple({p.script.queue or settings.default_queue for p in catalog if p.script.enabled})
+    return make_app(broker_url(settings), catalog.scripts, queues, settings.default_queue)
+
+
+def _unreachable(settings: Settings, error: Exception) -> str:
+    if settings.embedded:
+        return f"no store runs for {settings.home}: start one with `penstock up`"
+    shown = settings.store_url.shown if settings.store_url else ""
+    return f"the store at {shown} does not answer: {error}"

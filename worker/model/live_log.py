@@ -1,0 +1,35 @@
+"""What a reader of a run's live log sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.log.record import Chunk
+from worker.model.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLines:
+    """A chunk of the log. `id` is where a reader resumes: with whatever follows this."""
+
+    id: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGap:
+    """`lost_bytes` were not sent to live readers. The log that is kept at the end has them."""
+
+    id: str
+    lost_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEnd:
+    """The run has ended with `status`, and its record says so; nothing follows."""
+
+    id: str
+    status: Status
+
+
+LiveLogPart = LiveLines | LiveGap | LiveEnd

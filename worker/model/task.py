@@ -1,0 +1,136 @@
+"""Task and run as they are recorded. Times are milliseconds since the epoch by the store's clock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from worker.model.status import Status
+
+# An id becomes a folder name, a key and an environment variable: no slash, no dot in front, no newline.
+TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """One stored file of a run. `name` is relative to the run's artifacts folder, `sha256` in hex."""
+
+    name: str
+    size: int
+    sha256: str
+    content_type: str
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt.
+
+    `started_at` is known when the run has ended: its end minus its duration. `exit_code` and
+    `signal` are both None when the command did not start or did not end.
+    """
+
+    number: int
+    status: Status
+    reason: str | None = None
+    message: str = ""
+    worker: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    created_at: int | None = None
+    claimed_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    duration_ms: int | None = None
+    log_bytes: int = 0
+    log_truncated: bool = False
+    artifacts: tuple[ArtifactRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Who asked for the end of a task, and why. `at` is the store's time in milliseconds."""
+
+    by: str
+    why: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One submitted payload with its runs, oldest first.
+
+    `payload` has secrets masked; `digest` is of the unmasked one. `status`, `reason` and `message` are those
+    of the newest run. `retries` counts the further runs that are still allowed.
+
+    `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
+    was enqueued without us.
+    """
+
+    id: str
+    script: str
+    status: Status
+    created_at: int
+    payload: Any
+    digest: str
+    queue: str
+    trigger: str
+    reason: str | None = None
+    message: str = ""
+    finished_at: int | None = None
+    dry_run: bool = False
+    tags: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()
+    retries: int = 0
+    cancel: CancelRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What is recorded when a task is made.
+
+    `payload` is the exact JSON for the worker, kept until the task is final; `shown` is the JSON text of the
+    same with secrets masked, kept with the record. `retries` is how many runs may follow the first after a
+    failure that is not the command's own.
+    """
+
+    id: str
+    script: str
+    payload: bytes
+    shown: str
+    digest: str
+    queue: str
+    trigger: str
+    dry_run: bool = False
+    tags: tuple[str, ...] = ()
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to one run.
+
+    `token` is the fencing token: a later claim of the same task has a larger one.
+    """
+
+    task_id: str
+    run: int
+    token: int
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The end of a run as it is recorded."""
+
+    status: Status
+    reason: str | None = None
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    duration_ms: int | None = None
+    log_bytes: int = 0
+    log_truncated: bool = False
+    artifacts: tuple[ArtifactRecord, ...] = ()
+    dry_run: bool = False

@@ -1,0 +1,167 @@
+"""Perform: one delivery, from the claim to the recorded outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from engine.errors import PayloadError
+from engine.execute import Resources, execute
+from engine.log import LogWriter
+from engine.outcome import Outcome
+from engine.plugin import Prepared
+from engine.process.abort import Abort
+from engine.schema import dump_payload, parse_payload
+from worker.broker import Delivery
+from worker.model import ArtifactRecord, NewTask, Resolution, Status
+from worker.model.answers import Claimed
+from worker.operations.leases import Leases, cancelled_by
+from worker.operations.persist import until_stored
+from worker.store import Records
+from worker.store.files import Files
+from worker.store.live_log import LiveLog
+
+_logger = structlog.get_logger("penstock.worker")
+
+
+# The command is not to blame for these, so another run may follow, as often as the script's `retries` say.
+RETRIED = frozenset({"worker-shutdown", "resource-unavailable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """What a worker needs to perform tasks. `spool` is a folder for logs that are still being written."""
+
+    worker: str
+    scripts: Mapping[str, Prepared]
+    records: Records
+    live_log: LiveLog
+    files: Files
+    leases: Leases
+    resources: Resources
+    spool: Path
+    lease_s: float
+
+
+async def perform(delivery: Delivery, performer: Performer) -> None:
+    """Claim, run, keep, record. Returns when the delivery may be acknowledged.
+
+    A run that another worker holds, or that has ended, is left alone. Raises only for faults of ours.
+    """
+    prepared = performer.scripts[delivery.script]
+    payload: bytes | PayloadError = b""
+    new = None
+    if not delivery.hint:
+        payload, new = enqueued(delivery, prepared)
+    claim_id = os.urandom(6).hex()
+    claimed = await until_stored(
+        lambda: performer.records.claim(delivery.task_id, performer.worker, performer.lease_s, new, claim_id=claim_id),
+        "claim",
+    )
+    log = _logger.bind(task=delivery.task_id, script=delivery.script)
+    if not isinstance(claimed, Claimed):
+        log.info("not claimed", why=claimed.refusal.value)
+        return
+    if delivery.hint:
+        payload = claimed.payload
+    log = log.bind(run=claimed.claim.run)
+    log.info("run started")
+    abort = Abort()
+    with performer.leases.held(claimed.claim, abort):
+        outcome = await _run(performer, prepared, claimed, payload, abort)
+        recorded = await until_stored(
+            lambda: performer.records.resolve(
+                claimed.claim, resolution(outcome), next_run=outcome.reason in RETRIED and claimed.retries > 0
+            ),
+            "record the outcome",
+        )
+    log.info(
+        "run ended",
+        status=outcome.status,
+        reason=outcome.reason,
+        exit=str(outcome.exit) if outcome.exit else None,
+        ms=round(outcome.duration_s * 1000),
+        recorded=recorded.outcome.value,
+    )
+
+
+async def _run(
+    performer: Performer, prepared: Prepared, claimed: Claimed, payload: bytes | PayloadError, abort: Abort
+) -> Outcome:
+    """Execute under the claim, and keep log and artifacts. A fault of ours is an outcome too, and is logged."""
+    claim = claimed.claim
+    live = performer.live_log.writer(claim.task_id, claim.run)
+    try:
+        if claimed.cancel:
+            abort.request("cancelled", "cancelled", cancelled_by(claimed.cancel))
+        if not prepared.script.enabled:
+            abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
+        path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
+        log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append)
+        kept = performer.files.run(claim.task_id, claim.run)
+        outcome = await execute(
+            prepared,
+            payload,
+            task_id=claim.task_id,
+            run_id=claim.run,
+            log=log,
+            store=kept,
+            abort=abort,
+            resources=performer.resources,
+        )
+        kept.keep_log(log.path, log.index_path)
+        if outcome.artifacts:
+            await asyncio.to_thread(kept.commit)
+        return outcome
+    except Exception as error:
+        _logger.exception("a run failed by a fault of the worker", task=claim.task_id, run=claim.run)
+        return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}")
+    finally:
+        await live.close()
+
+
+def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadError, NewTask]:
+    """The payload of a message that was enqueued without us, and the record to make of it."""
+    found = delivery.read(prepared.script.limits.payload_bytes)
+    payload: bytes | PayloadError = found.payload
+    shown = b"null"
+    if found.problems:
+        payload = PayloadError(found.problems)
+    else:
+        try:
+            value = parse_payload(found.payload, max_bytes=prepared.script.limits.payload_bytes)
+            shown = dump_payload(prepared.schema.redact(value))
+        except PayloadError as error:
+            payload = error
+    return payload, NewTask(
+        id=delivery.task_id,
+        script=delivery.script,
+        payload=found.payload,
+        shown=shown.decode(),
+        digest=hashlib.sha256(found.payload).hexdigest(),
+        queue=delivery.queue,
+        trigger="celery",
+        retries=prepared.script.retries or 0,
+    )
+
+
+def resolution(outcome: Outcome) -> Resolution:
+    """The outcome as it is recorded."""
+    return Resolution(
+        status=Status(outcome.status),
+        reason=outcome.reason,
+        message=outcome.message,
+        exit_code=outcome.exit.code if outcome.exit else None,
+        signal=outcome.exit.signal if outcome.exit else None,
+        duration_ms=round(outcome.duration_s * 1000),
+        log_bytes=outcome.log_bytes,
+        log_truncated=outcome.log_truncated,
+        artifacts=tuple(ArtifactRecord(a.name, a.size, a.sha256, a.content_type, a.public) for a in outcome.artifacts),
+        dry_run=outcome.dry_run,
+    )

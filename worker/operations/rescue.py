@@ -1,0 +1,34 @@
+"""Rescue: end the runs whose lease has passed, and publish again what is pending without a message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from worker.broker import Publisher
+from worker.store import Records
+
+_logger = structlog.get_logger("penstock.worker")
+# One sweep's share of the work, so that no call holds the store for long; the next sweep goes on.
+_LIMIT = 200
+
+
+async def rescue(records: Records, publisher: Publisher) -> None:
+    """Sweep until nothing is due. Any number of workers may do it at a time."""
+    more = True
+    while more:
+        swept = await records.sweep(limit=_LIMIT)
+        for run in swept.rescued:
+            _logger.warning(
+                "run rescued",
+                task=run.task_id,
+                script=run.script,
+                run=run.run,
+                worker=run.worker,
+                again=run.retried,
+            )
+        for hint in swept.publish:
+            _logger.info("published again", task=hint.task_id, script=hint.script, run=hint.run)
+            await asyncio.to_thread(publisher.publish, hint.script, hint.task_id, hint.queue)
+        more = swept.more

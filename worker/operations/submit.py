@@ -1,0 +1,78 @@
+"""Submit: check a payload, record the task, and publish the hint that it is pending."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.errors import PayloadError, PenstockError, Problem
+from engine.plugin import Prepared
+from engine.schema import dump_payload, parse_payload
+from worker.model import TASK_ID, NewTask
+from worker.model.answers import Registered
+from worker.store import Records
+
+
+class ScriptDisabled(PenstockError):
+    """The script is declared `enabled: false`; nothing may run it."""
+
+
+class Conflict(PenstockError):
+    """The id is taken by a task with another content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`created` is False when the same task was there already; then nothing was changed or published."""
+
+    task_id: str
+    created: bool
+
+
+async def submit(
+    prepared: Prepared,
+    payload: bytes,
+    *,
+    records: Records,
+    publish: Callable[[str, str, str], None],
+    default_queue: str,
+    trigger: str,
+    task_id: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> Submitted:
+    """Make a task of a payload, which is UTF-8 JSON.
+
+    `publish` gets script, task id and queue. When it raises, the task is recorded all the same, and a worker
+    publishes it. The same `task_id` with the same content is the same task; with other content Conflict is
+    raised and nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
+    """
+    script = prepared.script
+    if not script.enabled:
+        raise ScriptDisabled(f"the script {script.name} is disabled")
+    if task_id is not None and not TASK_ID.match(task_id):
+        raise PayloadError([Problem(f"an id has the form {TASK_ID.pattern}, not {task_id!r:.100}", "/id")])
+    value = parse_payload(payload, max_bytes=script.limits.payload_bytes)
+    violations = prepared.schema.check(value)
+    if violations:
+        raise PayloadError(violations)
+    exact = dump_payload(value)
+    new = NewTask(
+        id=task_id or str(uuid.uuid4()),
+        script=script.name,
+        payload=exact,
+        shown=dump_payload(prepared.schema.redact(value)).decode(),
+        digest=hashlib.sha256(exact).hexdigest(),
+        queue=script.queue or default_queue,
+        trigger=trigger,
+        dry_run=value.get("dryRun") is True,
+        tags=tags,
+        retries=script.retries or 0,
+    )
+    registered = await records.register(new)
+    if registered is Registered.CONFLICT:
+        raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
+    if registered is Registered.CREATED:
+        publish(script.name, new.id, new.queue)
+    return Submitted(new.id, registered is Registered.CREATED)

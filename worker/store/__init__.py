@@ -1,0 +1,25 @@
+"""The records in Redis: tasks, runs, their indexes, events and live logs. Knows no queue and no broker."""
+
+from worker.store.cancellations import cancellations
+from worker.store.connect import connect
+from worker.store.errors import InvalidName, StoreError, StoreUnavailable, UnknownTask
+from worker.store.files import Files, RunFiles
+from worker.store.live_log import LiveLog
+from worker.store.live_log_writer import LiveLogWriter
+from worker.store.records import Records
+from worker.store.script import StoreLimits
+
+__all__ = [
+    "Files",
+    "InvalidName",
+    "LiveLog",
+    "LiveLogWriter",
+    "Records",
+    "RunFiles",
+    "StoreError",
+    "StoreLimits",
+    "StoreUnavailable",
+    "UnknownTask",
+    "cancellations",
+    "connect",
+]

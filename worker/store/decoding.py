@@ -1,0 +1,134 @@
+"""What is read from a task's hash. The counterpart is encoding.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from worker.model.status import FINAL, Status
+from worker.model.task import ArtifactRecord, CancelRequest, Run, Task
+from worker.store.keys import FIELDS, RUN_FIELDS
+
+_ENDED = {short: name for name, short in RUN_FIELDS.items()}
+
+
+class _Hash:
+    """The fields of one task by their long names."""
+
+    def __init__(self, values: Mapping[bytes, bytes]) -> None:
+        self._values = values
+
+    def get(self, name: str) -> str | None:
+        value = self._values.get(FIELDS[name].encode())
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def need(self, name: str) -> str:
+        value = self.get(name)
+        assert value is not None, name
+        return value
+
+    def number(self, name: str) -> int | None:
+        value = self.get(name)
+        return None if value is None else int(value)
+
+    def ended(self, run: int) -> bytes | None:
+        return self._values.get(b"%d" % run)
+
+
+def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
+    """The task of a hash, which is not empty."""
+    fields = _Hash(values)
+    about = json.loads(fields.need("about"))
+    runs = _runs(fields)
+    newest = runs[-1]
+    return Task(
+        id=task_id,
+        script=fields.need("script"),
+        status=Status(fields.need("status")),
+        created_at=int(fields.need("created")),
+        payload=_shown(fields.need("shown")),
+        digest=fields.need("digest"),
+        queue=fields.need("queue"),
+        trigger=about["t"],
+        reason=newest[0].reason,
+        message=newest[0].message,
+        finished_at=fields.number("finished"),
+        dry_run=bool(about.get("d")) or any(dry for _, dry in runs),
+        tags=tuple(about.get("g", ())),
+        runs=tuple(run for run, _ in runs),
+        retries=int(fields.need("retries")),
+        cancel=cancel_request(fields.get("cancel")),
+    )
+
+
+def dry_run(about: bytes) -> bool:
+    return bool(json.loads(about).get("d"))
+
+
+def cancel_request(value: str | bytes | None) -> CancelRequest | None:
+    """None for nothing and for an empty string."""
+    if not value:
+        return None
+    found = json.loads(value)
+    return CancelRequest(by=found["by"], why=found["why"], at=found["at"])
+
+
+def _runs(fields: _Hash) -> list[tuple[Run, bool]]:
+    """The runs, oldest first, each with whether it was dry."""
+    status = Status(fields.need("status"))
+    newest = int(fields.need("run"))
+    runs: list[tuple[Run, bool]] = []
+    for number in range(newest + 1):
+        ended = fields.ended(number)
+        if ended is not None:
+            runs.append(_ended(number, ended))
+    if status not in FINAL:
+        current = Run(
+            number=newest,
+            status=status,
+            worker=fields.get("worker"),
+            created_at=fields.number("run_created"),
+            claimed_at=fields.number("claimed"),
+        )
+        runs.append((current, False))
+    return runs
+
+
+def _ended(number: int, value: bytes) -> tuple[Run, bool]:
+    found: dict[str, Any] = {_ENDED[short]: entry for short, entry in json.loads(value).items()}
+    duration_ms, claimed, finished = found.get("duration_ms"), found.get("claimed"), found["finished"]
+    started = None
+    if duration_ms is not None and claimed is not None:
+        # Two clocks: the worker's stop watch and the store's calendar. It did not start before it was
+        # claimed.
+        started = max(claimed, finished - duration_ms)
+    run = Run(
+        number=number,
+        status=Status(found["status"]),
+        reason=found.get("reason"),
+        message=found.get("message", ""),
+        worker=found.get("worker"),
+        exit_code=found.get("exit_code"),
+        signal=found.get("signal"),
+        created_at=found["created"],
+        claimed_at=claimed,
+        started_at=started,
+        finished_at=finished,
+        duration_ms=duration_ms,
+        log_bytes=found.get("log_bytes", 0),
+        log_truncated=bool(found.get("log_truncated")),
+        artifacts=tuple(
+            ArtifactRecord(name, size, sha256, content_type, bool(public))
+            for name, size, sha256, content_type, public in found.get("artifacts", ())
+        ),
+    )
+    return run, bool(found.get("dry_run"))
+
+
+def _shown(value: str) -> Any:
+    """The masked payload, or its text where that is no JSON that Python would read."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

@@ -1,0 +1,105 @@
+"""Read the records: one task, pages of tasks, counts. Changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+
+from worker.model.listing import Event, TaskPage
+from worker.model.status import Status
+from worker.model.task import Task
+from worker.store import decoding
+from worker.store.connect import BLOCK_MS
+from worker.store.errors import InvalidName, store_errors
+from worker.store.keys import EVENTS, script_key, status_key, task_key
+
+PAGE_LIMIT = 1000
+
+_POSITION = re.compile(r"[0-9]{1,17}\Z")
+_STREAM_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?\Z")
+
+
+async def read_task(redis: Redis, task_id: str) -> Task | None:
+    key = task_key(task_id)
+    with store_errors():
+        values: Any = await redis.hgetall(key)
+    return decoding.task(task_id, values) if values else None
+
+
+async def read_page(
+    redis: Redis, script: str | None, status: Status | None, limit: int, before: str | None
+) -> TaskPage:
+    """At most `limit` tasks, newest first. Each status has its own list, so at most seven are merged."""
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
+    if before is not None and not _POSITION.match(before):
+        raise InvalidName(f"not a cursor: {before[:40]!a}")
+    statuses = [status] if status else list(Status)
+    keys = [script_key(script, each) if script is not None else status_key(each) for each in statuses]
+    newest = f"({before}" if before is not None else "+inf"
+    async with redis.pipeline(transaction=True) as indexes:
+        for key in keys:
+            indexes.zcard(key)
+            indexes.zrevrangebyscore(key, newest, "-inf", start=0, num=limit + 1, withscores=True)
+        with store_errors():
+            answers: list[Any] = await indexes.execute()
+    found = sorted(
+        ((int(position), member.decode()) for entries in answers[1::2] for member, position in entries),
+        reverse=True,
+    )
+    async with redis.pipeline(transaction=False) as hashes:
+        for _, task_id in found[:limit]:
+            hashes.hgetall(task_key(task_id))
+        with store_errors():
+            values = await hashes.execute() if found else []
+    tasks = [
+        decoding.task(task_id, fields)
+        for (_, task_id), fields in zip(found[:limit], values, strict=True)
+        if fields  # else it was pruned since
+    ]
+    return TaskPage(
+        # A task may have moved on since the lists were read.
+        tasks=tuple(task for task in tasks if status is None or task.status is status),
+        total=sum(answers[0::2]),
+        next=str(found[limit - 1][0]) if len(found) > limit else None,
+    )
+
+
+async def read_counts(redis: Redis) -> dict[Status, int]:
+    async with redis.pipeline(transaction=True) as indexes:
+        for status in Status:
+            indexes.zcard(status_key(status))
+        with store_errors():
+            return dict(zip(Status, await indexes.execute(), strict=True))
+
+
+async def newest_event(redis: Redis) -> str:
+    with store_errors():
+        newest: Any = await redis.xrevrange(EVENTS.name, count=1)
+    return newest[0][0].decode() if newest else "0-0"
+
+
+async def read_events(redis: Redis, after: str, block_ms: int | None, count: int) -> tuple[Event, ...]:
+    if not _STREAM_ID.match(after):
+        raise InvalidName(f"not the id of an event: {after[:40]!a}")
+    block = None if block_ms is None else max(1, min(block_ms, BLOCK_MS))
+    with store_errors():
+        streams: Any = await redis.xread({EVENTS.name: after}, count=count, block=block)
+    return tuple(_event(entry_id, fields) for _, entries in streams or () for entry_id, fields in entries)
+
+
+def _event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    found = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+    return Event(
+        id=entry_id.decode(),
+        kind=found["kind"],
+        task_id=found["task"],
+        script=found["script"],
+        run=int(found["run"]),
+        status=Status(found["status"]),
+        reason=found["reason"] or None,
+        worker=found["worker"] or None,
+    )

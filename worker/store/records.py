@@ -1,0 +1,231 @@
+"""Records: the verbs that change a task's record, each one atomic call, and those that read it.
+
+Every call may be made twice: what was done is not done again. Wrong use raises ValueError (InvalidName for
+ids and names), an absent or full store StoreUnavailable, which is also an OSError.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from worker.model.answers import (
+    Cancelled,
+    CancelOutcome,
+    Claimed,
+    Hint,
+    Refusal,
+    Refused,
+    Registered,
+    Renewal,
+    Rescued,
+    Resolved,
+    ResolveOutcome,
+    Swept,
+)
+from worker.model.listing import Event, TaskPage
+from worker.model.status import Status
+from worker.model.task import Claim, NewTask, Resolution, Task
+from worker.store import decoding, encoding, reading
+from worker.store.connect import BLOCK_MS
+from worker.store.errors import StoreError, store_errors
+from worker.store.keys import checked_id, checked_worker, payload_key
+from worker.store.script import Script, StoreLimits
+
+_EXPIRED = encoding.run_body(
+    Resolution(Status.EXCEPTION, "claim-expired", "the worker did not renew its claim in time")
+)
+_EXPIRED_CANCELLED = encoding.run_body(
+    Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm")
+)
+
+
+class Records:
+    """The records behind one connection pool; safe for any number of tasks of one event loop."""
+
+    def __init__(self, redis: Redis, limits: StoreLimits = StoreLimits()) -> None:
+        self._redis = redis
+        self._register = Script(redis, "register", limits)
+        self._claim = Script(redis, "claim", limits)
+        self._renew = Script(redis, "renew", limits)
+        self._resolve = Script(redis, "resolve", limits)
+        self._cancel = Script(redis, "cancel", limits)
+        self._sweep = Script(redis, "sweep", limits)
+        self._prune = Script(redis, "prune", limits)
+
+    async def register(self, new: NewTask) -> Registered:
+        """Record a task with its run 0 pending; one with the same id, script and digest is left untouched."""
+        return Registered((await self._register(new.id, *encoding.new_task(new))).decode())
+
+    async def claim(
+        self,
+        task_id: str,
+        worker: str,
+        lease_s: float,
+        new: NewTask | None = None,
+        *,
+        claim_id: str | None = None,
+    ) -> Claimed | Refused:
+        """Claim the newest run when it is pending and due; with `new` record the task first when it is not
+        there.
+
+        `claim_id` tells a repeated call from a second one: the same worker with the same `claim_id` gets the
+        same claim again. Who repeats after StoreUnavailable has to pass one, else its own lost claim looks
+        busy.
+        """
+        if new is not None and new.id != task_id:
+            raise ValueError("a task is claimed under its own id")
+        answer = await self._claim(
+            checked_id(task_id),
+            checked_worker(worker),
+            claim_id or secrets.token_hex(6),
+            _milliseconds(lease_s),
+            *(encoding.new_task(new) if new else ()),
+        )
+        word = answer[0].decode()
+        if word == "lost":
+            raise StoreError(f"the payload of task {task_id} is gone from the store")
+        if word != "granted":
+            return Refused(Refusal(word), Status(answer[1].decode()) if len(answer) > 1 else None)
+        _, run, token, payload, script, queue, retries, about, created, cancel = answer
+        return Claimed(
+            claim=Claim(task_id, int(run), int(token), lease_s),
+            payload=payload,
+            script=script.decode(),
+            queue=queue.decode("utf-8", "replace"),
+            retries=int(retries),
+            dry_run=decoding.dry_run(about),
+            created_at=int(created),
+            cancel=decoding.cancel_request(cancel),
+        )
+
+    async def renew(self, worker: str, claims: Sequence[Claim], lease_s: float) -> tuple[Renewal, ...]:
+        """Extend the leases of all runs of a worker in one call; answers in the order of the claims."""
+        if not claims:
+            return ()
+        answers = await self._renew(
+            checked_worker(worker),
+            _milliseconds(lease_s),
+            *(part for claim in claims for part in _claim(claim)),
+        )
+        return tuple(
+            Renewal(claim, lost=held != 1, cancel=decoding.cancel_request(cancel))
+            for claim, held, cancel in zip(claims, answers[0::2], answers[1::2], strict=True)
+        )
+
+    async def resolve(self, claim: Claim, end: Resolution, *, next_run: bool = False, delay_s: float = 0.0) -> Resolved:
+        """Record the end of a run and give its claim back.
+
+        With `next_run` another run follows, unless the task was asked to be cancelled: due at once (the
+        caller publishes it), or `delay_s` later (a sweep then hands it out). The caller decides whether one
+        is allowed, by `Claimed.retries`; one is taken off if any is left. Without a next run the task is
+        final and its payload forgotten.
+        """
+        outcome, following = await self._resolve(
+            *_claim(claim),
+            end.status.value,
+            encoding.text(end.reason or ""),
+            encoding.run_body(end),
+            int(next_run),
+            _milliseconds(delay_s),
+        )
+        return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None)
+
+    async def cancel(self, task_id: str, by: str, why: str = "") -> Cancelled:
+        """End a pending task, or ask the worker of a running one to end it. A final task is left as it is."""
+        never_started = Resolution(Status.CANCELLED, "cancelled", f"cancelled by {by}" + (f": {why}" if why else ""))
+        outcome, status, worker = await self._cancel(
+            checked_id(task_id), encoding.cancel_body(by, why), encoding.run_body(never_started)
+        )
+        return Cancelled(
+            CancelOutcome(outcome.decode()),
+            Status(status.decode()) if status else None,
+            worker.decode() if worker else None,
+        )
+
+    async def sweep(self, limit: int = 100) -> Swept:
+        """End at most `limit` runs whose lease passed, and hand out at most as many pending runs to publish.
+
+        A run that is handed out is not handed out again for a while, whether it is published or not.
+        """
+        more, rescued, publish = await self._sweep(max(1, limit), _EXPIRED, _EXPIRED_CANCELLED)
+        return Swept(
+            rescued=tuple(
+                Rescued(
+                    task_id.decode(),
+                    script.decode(),
+                    int(run),
+                    worker.decode(),
+                    Status(status.decode()),
+                    retried == 1,
+                )
+                for task_id, script, run, worker, status, retried in rescued
+            ),
+            publish=tuple(
+                Hint(task_id.decode(), script.decode(), queue.decode("utf-8", "replace"), int(run))
+                for task_id, script, queue, run in publish
+            ),
+            more=more == 1,
+        )
+
+    async def prune(self, *, older_than_ms: int | None, keep_count: int | None, limit: int = 200) -> tuple[str, ...]:
+        """Remove final tasks that finished longer ago, and the oldest beyond `keep_count`; None is no bound.
+
+        At most `limit` in one call, the oldest first: call again until nothing comes back. The caller removes
+        what else is kept under the ids returned.
+        """
+        removed = await self._prune(
+            "" if older_than_ms is None else older_than_ms,
+            "" if keep_count is None else keep_count,
+            max(1, limit),
+        )
+        return tuple(task_id.decode() for task_id in removed)
+
+    async def get(self, task_id: str) -> Task | None:
+        return await reading.read_task(self._redis, task_id)
+
+    async def payload(self, task_id: str) -> bytes | None:
+        """The payload as it was registered; None for an unknown or final task."""
+        key = payload_key(task_id)
+        with store_errors():
+            payload: Any = await self._redis.get(key)
+        return None if payload is None else bytes(payload)
+
+    async def list(
+        self,
+        *,
+        script: str | None = None,
+        status: Status | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> TaskPage:
+        """Tasks in the order in which they were recorded, newest first; `before` is the `next` of a page."""
+        return await reading.read_page(self._redis, script, status, limit, before)
+
+    async def counts(self) -> dict[Status, int]:
+        """How many tasks have each status; every status is there."""
+        return await reading.read_counts(self._redis)
+
+    async def newest_event(self) -> str:
+        """The id to read events after, for who wants only what is to come."""
+        return await reading.newest_event(self._redis)
+
+    async def events(self, after: str, *, block_ms: int | None = BLOCK_MS, count: int = 500) -> tuple[Event, ...]:
+        """Events after that id ("0" for all that are kept), oldest first.
+
+        Waits up to two seconds for the first.
+        """
+        return await reading.read_events(self._redis, after, block_ms, count)
+
+
+def _claim(claim: Claim) -> tuple[str, int, int]:
+    return checked_id(claim.task_id), claim.run, claim.token
+
+
+def _milliseconds(seconds: float) -> int:
+    if not 0 <= seconds < 10**9:
+        raise ValueError(f"not a duration in seconds: {seconds}")
+    return round(seconds * 1000)

@@ -1,0 +1,113 @@
+"""Script: one atomic call of the store, written in Lua, sent by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from worker.model.status import FINAL, TRANSITIONS
+from worker.store.errors import store_errors
+from worker.store.keys import (
+    BY_SCRIPT,
+    BY_STATUS,
+    CANCELS,
+    CLOCK,
+    EVENTS,
+    FIELDS,
+    FINISHED,
+    HINTS,
+    LEASES,
+    LOG,
+    PAYLOAD,
+    TASK,
+)
+
+Argument = str | bytes | int
+
+_KEYS = {
+    "task": TASK,
+    "payload": PAYLOAD,
+    "by_status": BY_STATUS,
+    "by_script": BY_SCRIPT,
+    "finished": FINISHED,
+    "leases": LEASES,
+    "hints": HINTS,
+    "clock": CLOCK,
+    "events": EVENTS,
+    "log": LOG,
+    "cancels": CANCELS,
+}
+_PLACE = re.compile(r"\b(KEY|F|LIMIT)\.(\w+)")
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What the scripts are built with.
+
+    `events_kept`: about how many events stay. `log_kept_s`: how long a live log stays after its run.
+    `hint_after_s`: how long a pending run waits for its claim before a sweep hands it out to be published
+    again.
+    """
+
+    events_kept: int = 10_000
+    log_kept_s: int = 300
+    hint_after_s: float = 30.0
+
+
+class Script:
+    """The file `scripts/<name>.lua` behind the common prelude and the transition table."""
+
+    def __init__(self, redis: Redis, name: str, limits: StoreLimits) -> None:
+        # Below evalsha(), which converts nothing that a script answers and costs more.
+        self._send: Callable[..., Awaitable[Any]] = redis.execute_command
+        self._text = _filled(f"{_tables()}{_source('prelude')}{_source(name)}", limits)
+        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, *arguments: Argument) -> Any:
+        """Run it: one round trip, two when the server does not know it yet. Raises StoreError."""
+        with store_errors():
+            try:
+                return await self._send("EVALSHA", self._digest, 0, *arguments)
+            except NoScriptError:
+                return await self._send("EVAL", self._text, 0, *arguments)
+
+
+@cache
+def _source(name: str) -> str:
+    return files("worker.store").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _tables() -> str:
+    """The transition table as Lua, so that there is one of it."""
+    following = ", ".join(
+        f"{status.value} = {{{', '.join(f'{after.value} = true' for after in sorted(allowed))}}}"
+        for status, allowed in TRANSITIONS.items()
+    )
+    final = ", ".join(f"{status.value} = true" for status in sorted(FINAL))
+    return f"local NEXT = {{{following}}}\nlocal FINAL = {{{final}}}\n"
+
+
+def _filled(text: str, limits: StoreLimits) -> str:
+    """The text with the names of keys and fields and the limits in their places.
+
+    An unknown one is a KeyError.
+    """
+    values = {
+        "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
+        "F": {name: f"'{field}'" for name, field in FIELDS.items()},
+        "LIMIT": {
+            "events_kept": str(int(limits.events_kept)),
+            "log_kept_s": str(int(limits.log_kept_s)),
+            "hint_ms": str(round(limits.hint_after_s * 1000)),
+        },
+    }
+    return _PLACE.sub(lambda place: values[place[1]][place[2]], _COMMENT.sub("", text))

@@ -1,0 +1,132 @@
+-- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x and F.x are
+-- no tables: they are replaced by the quoted prefix of a key and the quoted name of a field, as keys.py has them,
+-- because building tables at every call costs as much as the work itself.
+--
+-- All clocks are the server's. Nothing is written before everything is checked: a script that fails half way
+-- is not rolled back.
+
+local TIME = redis.call('TIME')
+local NOW = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
+
+-- Numbers up to 2^53 as text; tostring() would round them and use exponents.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+-- Microseconds since the epoch, but never the same twice and never less than before. As a token it stays
+-- larger than one that was given before the server lost its last second.
+local function tick()
+  local at = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
+  local last = tonumber(redis.call('GET', KEY.clock) or '0')
+  if at <= last then at = last + 1 end
+  redis.call('SET', KEY.clock, int(at))
+  return int(at)
+end
+
+-- The fields of a task that the scripts work with; `script` is false when there is no such task.
+local function read(id)
+  local is = redis.call('HMGET', KEY.task .. id, F.script, F.queue, F.digest, F.about, F.created, F.position,
+    F.status, F.run, F.retries, F.cancel, F.run_created, F.due, F.worker, F.token, F.claim, F.claimed)
+  return {
+    id = id, script = is[1], queue = is[2], digest = is[3], about = is[4], created = is[5], position = is[6],
+    status = is[7], run = is[8], retries = is[9], cancel = is[10], run_created = is[11], due = is[12],
+    worker = is[13], token = is[14], claim = is[15], claimed = is[16],
+  }
+end
+
+local function allowed(from, to)
+  return NEXT[from] ~= nil and NEXT[from][to] == true
+end
+
+local function list(task, status)
+  redis.call('ZADD', KEY.by_status .. status, task.position, task.id)
+  redis.call('ZADD', KEY.by_script .. task.script .. ':' .. status, task.position, task.id)
+end
+
+local function unlist(task, status)
+  redis.call('ZREM', KEY.by_status .. status, task.id)
+  redis.call('ZREM', KEY.by_script .. task.script .. ':' .. status, task.id)
+end
+
+local function relist(task, status)
+  unlist(task, task.status)
+  list(task, status)
+end
+
+-- Always the same fields in the same order: a stream then stores their names once.
+local function event(kind, task, run, status, reason, worker)
+  redis.call('XADD', KEY.events, 'MAXLEN', '~', LIMIT.events_kept, '*', 'kind', kind, 'task', task.id,
+    'script', task.script, 'run', run, 'status', status, 'reason', reason or '', 'worker', worker or '')
+end
+
+local function hint(task, at)
+  redis.call('ZADD', KEY.hints, int(at), task.id)
+end
+
+-- Make the record and its pending run 0, and return it. The caller has seen that there is none.
+local function register(id, new)
+  local position = tick()
+  local task = {
+    id = id, script = new.script, queue = new.queue, digest = new.digest, about = new.about,
+    created = int(NOW), position = position, status = 'pending', run = '0', retries = new.retries,
+    run_created = int(NOW), cancel = false, due = false, worker = false, token = false, claim = false,
+    claimed = false,
+  }
+  redis.call('HSET', KEY.task .. id, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
+    F.about, task.about, F.shown, new.shown, F.created, task.created, F.position, position,
+    F.status, 'pending', F.run, '0', F.retries, task.retries, F.run_created, task.created)
+  redis.call('SET', KEY.payload .. id, new.payload)
+  list(task, 'pending')
+  hint(task, NOW + LIMIT.hint_ms)
+  event('registered', task, '0', 'pending')
+  return task
+end
+
+-- The pending run after `task.run`, which has just ended. Due in `delay` milliseconds.
+local function follow(task, delay)
+  local run = int(tonumber(task.run) + 1)
+  local key = KEY.task .. task.id
+  redis.call('HDEL', key, F.worker, F.token, F.claim, F.claimed, F.due)
+  redis.call('HSET', key, F.status, 'pending', F.run, run, F.run_created, int(NOW),
+    F.retries, int(math.max(0, tonumber(task.retries) - 1)))
+  if delay > 0 then
+    redis.call('HSET', key, F.due, int(NOW + delay))
+    hint(task, NOW + delay)
+  else
+    hint(task, NOW + LIMIT.hint_ms)
+  end
+  relist(task, 'pending')
+  event('registered', task, run, 'pending')
+  return run
+end
+
+local function finish(task, status)
+  local key = KEY.task .. task.id
+  redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
+  redis.call('HSET', key, F.status, status, F.finished, int(NOW))
+  redis.call('UNLINK', KEY.payload .. task.id)
+  redis.call('ZREM', KEY.hints, task.id)
+  redis.call('ZADD', KEY.finished, int(NOW), task.id)
+  relist(task, status)
+end
+
+-- End the newest run. `token` is 0 unless its worker does it. `body` is the rest of a JSON object, without the
+-- opening brace: it is never decoded here, so that no number in it is changed. Then either the next run is made
+-- (and its number returned), or the task is final.
+local function close(kind, task, token, status, reason, body, more, delay)
+  local ended = '{"k":' .. token .. ',"b":' .. task.run_created .. ',"f":' .. int(NOW)
+  if task.worker then
+    ended = ended .. ',"g":' .. task.claimed .. ',"w":' .. cjson.encode(task.worker)
+  end
+  redis.call('HSET', KEY.task .. task.id, task.run, ended .. ',' .. body)
+  redis.call('ZREM', KEY.leases, task.id)
+  event(kind, task, task.run, status, reason, task.worker)
+  -- Only where somebody wrote or reads the live log.
+  local log = KEY.log .. task.id .. ':' .. task.run
+  if redis.call('XADD', log, 'NOMKSTREAM', '*', 'e', status) then
+    redis.call('EXPIRE', log, LIMIT.log_kept_s)
+  end
+  if more then return follow(task, delay) end
+  finish(task, status)
+  return false
+end

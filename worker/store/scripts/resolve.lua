@@ -1,0 +1,16 @@
+-- id, run, token, status, reason, body, more 0 | 1, delay ms -> {recorded | already | stale, number of the next run or ''}
+local id, run, token, status, reason, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local more, delay = ARGV[7] == '1', tonumber(ARGV[8])
+local task = read(id)
+if task.status == 'running' and task.run == run and task.token == token then
+  if not FINAL[status] or not allowed(task.status, status) then
+    return redis.error_reply('PENSTOCK a running run cannot become ' .. status)
+  end
+  -- Nobody wants a successor of what was cancelled.
+  return {'recorded', close('resolved', task, token, status, reason, body, more, delay) or ''}
+end
+local ended = redis.call('HGET', KEY.task .. id, run)
+if ended and string.match(ended, '^{"k":(%d+),') == token then
+  return {'already', tonumber(task.run) > tonumber(run) and int(tonumber(run) + 1) or ''}
+end
+return {'stale', ''}
