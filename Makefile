@@ -32,7 +32,7 @@ $(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
 	@touch $@
 
 test: dev ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: dev ## style, types, floors, generated files up to date
 	$(BIN)/ruff check .

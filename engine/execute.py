@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -247,7 +246,7 @@ def _malformed(prepared: Prepared, run: Run, error: PayloadError) -> Outcome:
     for problem in error.problems:
         run.log.say(f"  {printable(str(problem), 2000)}", error=True)
     run.log.say("the schema of the payload is:")
-    run.log.say(json.dumps(prepared.schema.document, indent=2, ensure_ascii=False))
+    run.log.say(prepared.schema.text())
     first = printable(str(error.problems[0]), 400)
     return Outcome(
         "exception", "malformed-payload", first if count == 1 else f"{first} (and {count - 1} more problems)"

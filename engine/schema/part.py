@@ -15,7 +15,7 @@ from engine.schema.keywords import DYNAMIC, PLACE
 from engine.schema.lint import lint, unreadable
 from engine.schema.screen import Screen
 from engine.schema.secrets import marked, secrets_of
-from engine.schema.shown import MASK
+from engine.schema.shown import MASK, quoted
 from engine.schema.tree import Tree, look_up
 from engine.schema.validator import Places, compile_validator, name_matcher
 

@@ -149,9 +149,11 @@ class Schema:
         schema marks none. Errs on the side of masking."""
         if not self.has_secrets:
             return value
-        if not isinstance(value, dict) or not self._parts:
+        if not isinstance(value, dict):
             return self._own.secrets.redact(value)
         rest = self._own.secrets.redact(self._own_part(value))
+        if not isinstance(rest, dict):  # the root itself is marked: a payload stays an object, with its keys
+            rest = dict.fromkeys(value, rest)
         return {
             key: self._parts[key][1].secrets.redact(member) if key in self._parts else rest[key]
             for key, member in value.items()

@@ -128,7 +128,9 @@ class _Reader:
             ("plugins", "plugins", _plugins),
             ("tags", "tags", tuple),
         ):
-            if key in value and self._right(f"/{key}"):
+            # One wrong limit does not hide what is wrong with another.
+            misshapen = f"/{key}" in self._wrong if key == "limits" else not self._right(f"/{key}")
+            if key in value and not misshapen:
                 fields[field] = read(value[key])
         for key in ("title", "description", "category", "queue", "retries", "enabled"):
             if key in value and self._right(f"/{key}"):
@@ -179,9 +181,9 @@ class _Reader:
         bounds = {
             field: self._quantity(pointer(("limits", key)), parse_size, value[key]) or 0
             for key, field in sizes.items()
-            if key in value
+            if key in value and self._right(f"/limits/{key}")
         }
-        if "artifactCount" in value:
+        if "artifactCount" in value and self._right("/limits/artifactCount"):
             bounds["artifact_count"] = int(value["artifactCount"])
         return Limits(**bounds)
 

@@ -30,9 +30,8 @@ class Limits:
 class EnvFromPayload:
     """The value of an environment variable that the operator mapped to a place in the payload.
 
-    `pointer` is a JSON Pointer. A string is handed over as it is, a number or boolean as its JSON text; an
-    absent value leaves the variable unset; null, arrays, objects and strings with NUL make the payload
-    malformed.
+    `pointer` is a JSON Pointer. A string is handed over as it is, a number or boolean as its JSON text; an absent
+    value leaves the variable unset; null, arrays, objects and strings with NUL make the payload malformed.
     """
 
     pointer: str
@@ -50,9 +49,9 @@ class PluginSettings:
 class Script:
     """A declared script. `command` is an argv whose first element is an absolute path to an executable.
 
-    `schema` is the author's own part, closed at the root, before plugins add their keys. `max_run_time_s`
-    None means no limit; `kill_grace_s` 0 means SIGKILL at once. `retries` counts further runs after an
-    infrastructure failure. `queue` None means the deployment's default queue.
+    `schema` is the author's own part, closed at the root, before plugins add their keys. `max_run_time_s` None
+    means no limit; `kill_grace_s` 0 means SIGKILL at once. `retries` counts further runs after an infrastructure
+    failure. `queue` None means the deployment's default queue.
     """
 
     name: str

@@ -1,0 +1,143 @@
+"""A deployment in a folder of its own, with real workers, for tests that look at it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import celery
+from kombu.exceptions import OperationalError
+
+from worker.config import load_settings
+from worker.daemons.wiring import NotReachable, Store, open_store
+from worker.model import Task
+
+_T = TypeVar("_T")
+DEADLINE_S = 30.0
+
+
+def eventually(look: Callable[[], _T | None], what: str, within_s: float = DEADLINE_S) -> _T:
+    """What `look` finds as soon as it finds something; fails after the deadline."""
+    until = time.monotonic() + within_s
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < until, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Site:
+    """`folder` has to be short: the store's socket lies below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "config" / "scripts").mkdir(parents=True)
+        (folder / "scripts").mkdir()
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def script(self, name: str, command: str | list[str], **fields: Any) -> None:
+        """Declare a script: the text of a bash program, or an argv."""
+        if isinstance(command, str):
+            path = self.folder / "scripts" / f"{name}.sh"
+            path.write_text("#!/bin/bash\n" + command + "\n")
+            path.chmod(0o755)
+            command = [f"scripts/{name}.sh"]
+        fields.setdefault("schema", {"type": "object", "additionalProperties": True})
+        declaration = {"command": command, **fields}
+        (self.folder / "config" / "scripts" / f"{name}.yaml").write_text(json.dumps(declaration))
+
+    def settings(self, **settings: Any) -> None:
+        (self.folder / "config" / "penstock.yaml").write_text(json.dumps(settings))
+
+    def start(self, *argv: str, env: dict[str, str] | None = None, ready: bool = True) -> subprocess.Popen[bytes]:
+        """Start a worker (`penstock worker` unless told otherwise) and wait until it consumes."""
+        command = argv or (sys.executable, "-m", "worker.cli.main", "-C", str(self.folder), "worker")
+        log = (self.folder / f"worker-{len(self.processes)}.log").open("wb")
+        with log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, "PENSTOCK_HOME": str(self.folder), **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        if ready:
+            name = (env or {}).get("PENSTOCK_WORKER_NAME")
+            eventually(lambda: self._performs(process, name), f"a worker {name or ''} that consumes")
+        return process
+
+    def _performs(self, process: subprocess.Popen[bytes], name: str | None) -> bool:
+        """Whether the worker takes tasks: it is given one of a script that every site has."""
+        assert process.poll() is None, f"the worker ended with {process.returncode}:\n{self.log()}"
+        try:
+            self.ask(lambda store: store.records.counts())  # a producer that finds no broker waits for seconds
+            probe = self.finished(self.send("ready", {}), within_s=5)
+        except (NotReachable, OperationalError, AssertionError):
+            return False
+        return name is None or probe.runs[0].worker == name
+
+    def log(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("worker-*.log")))
+
+    @property
+    def broker_url(self) -> str:
+        return f"redis+socket://{self.folder}/.penstock/store/store.sock?virtual_host=0"
+
+    def producer(self, **conf: Any) -> celery.Celery:
+        """A plain Celery application that knows nothing of us but a URL."""
+        app = celery.Celery("anyone", broker=self.broker_url, set_as_current=False)
+        app.conf.update(task_ignore_result=True, **conf)
+        return app
+
+    def send(self, script: str, payload: dict[str, Any] | None = None, **options: Any) -> str:
+        options.setdefault("queue", "penstock")
+        with self.producer() as app:
+            sent: str = app.send_task(f"penstock.{script}", kwargs=payload, retry=False, **options).id
+        return sent
+
+    def ask(self, question: Callable[[Store], Any]) -> Any:
+        """Put a question to the store: an async function of it."""
+
+        async def main() -> Any:
+            async with open_store(load_settings(self.folder, environ={})) as store:
+                return await question(store)
+
+        return asyncio.run(main())
+
+    def task(self, task_id: str) -> Task | None:
+        found: Task | None = self.ask(lambda store: store.records.get(task_id))
+        return found
+
+    def finished(self, task_id: str, within_s: float = DEADLINE_S) -> Task:
+        def look() -> Task | None:
+            task = self.task(task_id)
+            return task if task and task.status.final else None
+
+        return eventually(look, f"the end of task {task_id}; the workers said:\n{self.log()[-3000:]}", within_s)
+
+    def task_log(self, task_id: str, run: int = 0) -> bytes:
+        return (self.folder / ".penstock" / "artifacts" / task_id[:2] / task_id / str(run) / "log.txt").read_bytes()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
