@@ -113,9 +113,7 @@ def _admit(prepared: Prepared, payload: bytes | PayloadError) -> tuple[Any, Mapp
     return prepared.schema.split(value)
 
 
-async def _run_command(
-    prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots
-) -> Finished:
+async def _run_command(prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots) -> Finished:
     loop = asyncio.get_running_loop()
     output = _Output(run, loop)
     timers = _Timers(prepared, run, loop)

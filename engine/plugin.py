@@ -157,9 +157,7 @@ class Plugins:
         for plugin in plugins:
             for key, key_schema in plugin.payload_keys(settings[plugin.name]).items():
                 if key in keys:
-                    message = (
-                        f'the payload key "{key}" belongs to two plugins: {keys[key][0]} and {plugin.name}'
-                    )
+                    message = f'the payload key "{key}" belongs to two plugins: {keys[key][0]} and {plugin.name}'
                     problems.append(script.problem("/plugins", message))
                 keys[key] = (f"plugin {plugin.name}", key_schema)
             required |= plugin.required_keys(settings[plugin.name])
@@ -168,9 +166,7 @@ class Plugins:
         try:
             schema = script.schema.extended(keys, required=frozenset(required))
         except DeclarationError as error:
-            raise DeclarationError(
-                script.problem("/schema" + p.pointer, p.message) for p in error.problems
-            ) from None
+            raise DeclarationError(script.problem("/schema" + p.pointer, p.message) for p in error.problems) from None
         return Prepared(script, schema, plugins, settings)
 
     def _settings(self, name: str, script: Script) -> Mapping[str, Any]:

@@ -87,9 +87,7 @@ class LogWriter:
     def say(self, text: str, *, error: bool = False) -> None:
         """Add a line of the worker's own; every line of `text` gets the prefix. No secrets in here."""
         prefix = ERROR_PREFIX if error else INFO_PREFIX
-        data = b"".join(
-            prefix + line.encode("utf-8", "backslashreplace") + b"\n" for line in text.split("\n")
-        )
+        data = b"".join(prefix + line.encode("utf-8", "backslashreplace") + b"\n" for line in text.split("\n"))
         self._keep(Chunk("worker", self._clock_ms(), data), 0)
 
     @property
@@ -140,9 +138,7 @@ class LogWriter:
             self._write(chunk._replace(data=head), shown)
         self._cut = True
         self._drop(chunk._replace(data=rest))
-        self.say(
-            f"log cut after {self._size} bytes: the limit is {self._max_bytes}; what follows is not kept"
-        )
+        self.say(f"log cut after {self._size} bytes: the limit is {self._max_bytes}; what follows is not kept")
 
     def _drop(self, chunk: Chunk) -> None:
         self._dropped_bytes += len(chunk.data)

@@ -14,6 +14,4 @@ class LogHeader(Plugin):
 
     def before(self, run: Run, part: Mapping[str, Any]) -> None:
         limit = "no time limit" if run.max_run_time_s is None else f"at most {run.max_run_time_s:g} s"
-        run.log.say(
-            f"script {run.script.name}, task {run.task_id}, run {run.run_id}, worker {run.host.name}, {limit}"
-        )
+        run.log.say(f"script {run.script.name}, task {run.task_id}, run {run.run_id}, worker {run.host.name}, {limit}")

@@ -46,9 +46,7 @@ class Finished:
     clean: bool = True
 
 
-async def run_command(
-    slot: Slot, command: Command, *, on_output: OnOutput, abort: Abort, grace_s: float
-) -> Finished:
+async def run_command(slot: Slot, command: Command, *, on_output: OnOutput, abort: Abort, grace_s: float) -> Finished:
     """Start the command and return when it and everything that it started have ended.
 
     `on_output` is called with "stdout" or "stderr" and a block of bytes, in the order of reading, in the loop's
@@ -113,9 +111,7 @@ class _Pipes:
         sources: tuple[Stream, Stream] = ("stdout", "stderr")
         for source in sources:
             reader, writer = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(
-                reader, False
-            )  # the writing end stays blocking: programs expect that of their stdout
+            os.set_blocking(reader, False)  # the writing end stays blocking: programs expect that of their stdout
             self._open[reader] = source
             self.writers.append(writer)
 

@@ -61,9 +61,7 @@ class Slot:
         self._ended: asyncio.Future[Ended] | None = None
         self.usable = True
 
-    def start(
-        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int]
-    ) -> asyncio.Future[Exited]:
+    def start(self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int]) -> asyncio.Future[Exited]:
         """Start a command; `fds` are stdin, stdout, stderr and the folder it starts in, all duplicated.
 
         The future yields Exited, or raises SpawnError (the slot is free again) or SupervisorError.

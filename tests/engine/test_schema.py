@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -288,29 +287,26 @@ def test_formats_are_asserted(name: str) -> None:
     assert not found({"properties": {"f": {"format": name}}}, {"f": 5})
 
 
-def test_a_pattern_that_would_backtrack_for_ever_elsewhere_is_judged_at_once() -> None:
+@pytest.mark.timeout(60)  # minutes and more where it is done naively
+def test_a_pattern_that_would_backtrack_for_ever_elsewhere_is_judged() -> None:
     schema = Schema.compile({"properties": {"s": {"pattern": "^(a+)+$"}}, "patternProperties": {"^(b+)+$": {}}})
-    started = time.perf_counter()
     assert schema.check({"s": "a" * 50_000 + "!", "b" * 5000 + "!": 1})
-    assert time.perf_counter() - started < 1
 
 
-def test_unique_items_over_four_thousand_objects_take_no_time() -> None:
+@pytest.mark.timeout(60)  # minutes and more where it is done naively
+def test_unique_items_over_four_thousand_objects_are_judged() -> None:
     schema = Schema.compile({"properties": {"a": {"uniqueItems": True}}})
     rows = [{"id": i, "tags": [str(i), {"x": i}]} for i in range(4000)]
-    started = time.perf_counter()
     assert schema.check({"a": rows}) == ()
     assert schema.check({"a": [*rows, dict(rows[0])]})
-    assert time.perf_counter() - started < 1
 
 
+@pytest.mark.timeout(60)  # minutes and more where it is done naively
 def test_a_payload_full_of_mistakes_costs_no_more_than_the_ones_that_are_told() -> None:
     wide = Schema.compile({"properties": {"a": {"items": {"type": "string"}}}})
     missing = Schema.compile({"additionalProperties": True, "required": [f"r{i}" for i in range(3000)]})
-    started = time.perf_counter()
     told = wide.check({"a": list(range(200_000))})
     also = missing.check({f"k{i}": "x" * 100 for i in range(10_000)})
-    assert time.perf_counter() - started < 2
     assert len(told) == len(also) == 101
     assert "at least 900 more" in told[-1].message
 
@@ -325,30 +321,6 @@ def test_hostile_names_and_values_stay_short_and_on_one_line() -> None:
     for problem in schema.check({"a": "x\n\x1b[31m" * 10**5, "\r\n" + "k" * 10**5 + "/~": 1, "\u2028\u202e": 2}):
         assert str(problem).isprintable()
         assert len(str(problem)) < 500
-
-
-def test_a_valid_payload_is_checked_within_fifty_microseconds() -> None:
-    schema = Schema.compile(
-        {
-            "required": ["file"],
-            "properties": {
-                "file": {"type": "string", "pattern": "^[^/].*$"},
-                "digests": {"items": {"enum": ["sha256", "sha512"]}, "uniqueItems": True},
-                "url": {"format": "uri"},
-                "meta": {"additionalProperties": {"type": "string"}},
-            },
-        }
-    ).extended({"dryRun": ("dryRun", {"type": "boolean"})})
-    value = {"file": "README.md", "digests": ["sha256"], "url": "https://example.org/a", "meta": {"a": "b"}}
-    best = min(_seconds(lambda: schema.check(value)) for _ in range(5))
-    assert best < 50e-6
-
-
-def _seconds(call: Any) -> float:
-    started = time.perf_counter()
-    for _ in range(200):
-        call()
-    return (time.perf_counter() - started) / 200
 
 
 # --- keys of plugins ---

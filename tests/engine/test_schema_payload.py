@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -78,10 +77,8 @@ def test_too_many_bytes_are_refused_before_they_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize("bomb", [b"[" * 10**6, b'{"a":' * 10**5, b'{"a":' + b"[{" * 40 + b'"', b'"' + b"[" * 999])
-def test_depth_bombs_end_quickly_and_without_recursion(bomb: bytes) -> None:
-    started = time.perf_counter()
+def test_depth_bombs_are_refused_without_recursion(bomb: bytes) -> None:
     assert "deeper than the 64 levels" in refusal(bomb, max_bytes=10 * MIB)[0][1]
-    assert time.perf_counter() - started < 2
 
 
 def test_the_depth_that_is_allowed_is_exact_and_strings_do_not_count() -> None:

@@ -85,7 +85,7 @@ schemas = st.recursive(
 SHARED = {"type": ["object", "array", "integer"], "maxProperties": 1, "items": {"type": "integer"}}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, schemas, max_size=2), schemas, st.dictionaries(names, values, max_size=4))
 def test_a_payload_is_judged_as_the_reference_judges_it(
     properties: dict[str, Any], also: Any, payload: dict[str, Any]

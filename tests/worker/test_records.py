@@ -367,6 +367,25 @@ def test_the_worker_of_a_running_task_hears_of_a_cancel_once_and_by_every_renewa
     asyncio.run(scene())
 
 
+def test_who_hears_cancels_hears_them_again_after_the_connection_was_cut(store: Embedded) -> None:
+    async def scene() -> None:
+        client = connect(store.url)
+        records = Records(client)
+        heard = cancellations(client, WORKER)
+        assert await asyncio.wait_for(anext(heard), DEADLINE_S) is None
+        with redis.Redis.from_url(store.url, protocol=2) as operator:
+            assert operator.client_kill_filter(_type="pubsub") == 1
+        assert await asyncio.wait_for(anext(heard), DEADLINE_S) is None
+        await records.register(new())
+        await claimed(records)
+        await records.cancel("t1", "anna")
+        assert await asyncio.wait_for(anext(heard), DEADLINE_S) == ("t1", 0)
+        await heard.aclose()  # type: ignore[attr-defined]
+        await client.aclose()
+
+    asyncio.run(scene())
+
+
 def test_a_cancelled_run_whose_worker_died_is_cancelled_and_not_retried(play: Play) -> None:
     async def scene(records: Records) -> None:
         await records.register(new(retries=3))
@@ -533,6 +552,18 @@ def test_a_store_that_is_away_or_full_is_unavailable(store: Embedded, tmp_path: 
         finally:
             await client.config_set("maxmemory", "0")
         await client.aclose()
+
+    asyncio.run(scene())
+
+
+def test_a_url_as_celery_writes_it_is_understood_and_another_is_refused_without_its_secret(store: Embedded) -> None:
+    async def scene() -> None:
+        client = connect(store.celery_url)
+        assert await client.ping()
+        await client.aclose()
+        with pytest.raises(InvalidName) as refused:
+            connect("amqp://me:hush@host/v")
+        assert "hush" not in str(refused.value)
 
     asyncio.run(scene())
 

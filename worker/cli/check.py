@@ -29,6 +29,7 @@ def command(home: Path, as_json: bool) -> int:
       penstock check --json | jq .problems
     """
     from engine.log.text import printable
+    from worker.cli.notice import notice
     from worker.cli.terminal import print_json
 
     names, problems = _checked(home)
@@ -53,6 +54,8 @@ def command(home: Path, as_json: bool) -> int:
         for problem in problems:
             click.echo(printable(str(problem), 4000))
     else:
+        if not names:
+            notice(f"there are no scripts in {home / 'config' / 'scripts'}")
         click.echo(f"ok: {len(names)} script{'' if len(names) == 1 else 's'}")
     return exit_codes.DATA if problems else exit_codes.COMPLETED
 

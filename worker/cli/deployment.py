@@ -21,16 +21,16 @@ def store_failures() -> Iterator[None]:
     """Turn what the store may raise into failures with an exit code."""
     from worker.daemons.wiring import NotReachable
     from worker.embedded import EmbeddedError
-    from worker.store import InvalidName, StoreUnavailable, UnknownTask
+    from worker.store import InvalidName, StoreError, UnknownTask
 
     try:
         yield
-    except (NotReachable, StoreUnavailable, EmbeddedError) as error:
-        raise Failure(exit_codes.UNAVAILABLE, str(error)) from error
     except UnknownTask as error:
         raise Failure(exit_codes.NO_INPUT, str(error)) from error
     except InvalidName as error:
         raise Failure(exit_codes.USAGE, str(error)) from error
+    except (NotReachable, StoreError, EmbeddedError) as error:
+        raise Failure(exit_codes.UNAVAILABLE, str(error)) from error
 
 
 @asynccontextmanager

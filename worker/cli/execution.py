@@ -100,7 +100,7 @@ async def _execute(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         if output:
-            output.close()
+            await output.close()
 
 
 def _store(keep: Path | None) -> ArtifactStore:

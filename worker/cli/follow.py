@@ -21,70 +21,80 @@ _WAITING_S = 5.0
 # The record is looked at this often once the log has ended: at first at once, later seldom.
 _FIRST_LOOK_S = 0.01
 _MOST_SELDOM_S = 1.0
-# How long a store that went away is waited for.
-_PATIENCE_S = 15.0
 
 
 @dataclass(slots=True)
 class Place:
-    """Where a reader is in the log of a run: `after` for the live view, and so many bytes of the log."""
+    """Where a reader is: `after` for the live view of that run's log, and so many bytes of the log.
+
+    `whole`: no byte may be left out, so that after a gap in the live view (`gap`) the rest waits for the log that is
+    kept. Else a gap is told and passed over.
+    """
 
     run: int
     after: str = "0"
     shown: int = 0
+    whole: bool = True
     gap: bool = False
 
 
 async def follow(
-    store: Store, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
+    store: Store,
+    task_id: str,
+    output: LogOutput | None,
+    tell: Callable[[str], None],
+    place: Place,
+    *,
+    patience_s: float = 15.0,
 ) -> Task:
     """Show the log from `place` on, with all further runs, until the task is final; its record.
 
-    `output` None shows nothing and only waits. `tell` hears what a person should know besides. Raises
-    StoreUnavailable when the store stays away, UnknownTask when the task was removed meanwhile.
+    `place` moves along. `output` None shows nothing and only waits. `tell` hears what a person should know besides.
+    Raises StoreUnavailable when the store stays away for `patience_s`, UnknownTask when the task was removed meanwhile.
     """
     async with _waiting_told(store, task_id, tell):
         while True:
-            await _follow_run(store, task_id, output, tell, place)
-            task = await _patiently(partial(_ended, store, task_id, place.run), tell)
+            read = partial(_follow_run, store, task_id, output, tell, place)
+            await _patiently(read, tell, patience_s)
+            task = await _patiently(partial(_ended, store, task_id, place.run), tell, patience_s)
             run = task.runs[place.run]
             if output:
                 _show_rest(store, task_id, run, output, tell, place)
             if task.status in FINAL and task.runs[-1].number == place.run:
                 return task
             tell(f"run {run.number} ended: {run.status.value} ({run.reason}); another one follows")
-            place = Place(place.run + 1)
+            place.run, place.after, place.shown, place.gap = place.run + 1, "0", 0, False
 
 
 async def _follow_run(
     store: Store, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
 ) -> None:
-    async def read() -> None:
-        async with aclosing(_parts(store, task_id, place)) as parts:
-            async for part in parts:
-                place.after = part.id
-                match part:
-                    case LiveLines() if not place.gap:
-                        place.shown += len(part.chunk.data)
-                        if output:
-                            output.write(part.chunk.data)
-                    case LiveGap() if not place.gap:
-                        # From here on the order would be lost; the log that is kept has everything.
-                        place.gap = True
-                        if output:
-                            tell("the log is written faster than it can be shown; the rest follows at the end")
-                    case LiveEnd():
-                        return
+    async with aclosing(live_parts(store, task_id, place)) as parts:
+        async for part in parts:
+            place.after = part.id
+            match part:
+                case LiveLines() if not place.gap:
+                    place.shown += len(part.chunk.data)
+                    if output:
+                        output.write(part.chunk.data)
+                case LiveGap() if not place.whole:
+                    place.shown += part.lost_bytes
+                    tell(f"{part.lost_bytes} bytes are not shown here; the kept log has them when the run has ended")
+                case LiveGap() if not place.gap:
+                    place.gap = True
+                    if output:
+                        tell("the log is written faster than it can be shown; the rest follows at the end")
+                case LiveEnd():
+                    return
 
-    await _patiently(read, tell)
 
-
-def _parts(store: Store, task_id: str, place: Place) -> AsyncGenerator[LiveLogPart, None]:
+def live_parts(store: Store, task_id: str, place: Place) -> AsyncGenerator[LiveLogPart, None]:
+    """The live view from `place` on; close it."""
     parts = store.live_log.follow(task_id, place.run, place.after)
     return cast("AsyncGenerator[LiveLogPart, None]", parts)
 
 
-async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None]) -> _T:
+async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None], patience_s: float) -> _T:
     """Call again while the store is away, for a while. For calls that go on where they were."""
     loop = asyncio.get_running_loop()
     away_since_s: float | None = None
@@ -94,10 +104,10 @@ async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], No
             return await call()
         except StoreUnavailable:
             # A call that lasted has found the store there in between.
-            if away_since_s is None or loop.time() - called_s > _PATIENCE_S:
+            if away_since_s is None or loop.time() - called_s > patience_s:
                 away_since_s = loop.time()
                 tell("the store does not answer; waiting for it")
-            elif loop.time() - away_since_s > _PATIENCE_S:
+            elif loop.time() - away_since_s > patience_s:
                 raise
             await asyncio.sleep(_MOST_SELDOM_S)
 

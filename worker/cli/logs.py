@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +61,7 @@ async def _logs(home: Path, task_id: str, following: bool, number: int | None, t
             else:
                 await _print_live(store, task, run, output, following, tail)
         finally:
-            await asyncio.to_thread(output.close)
+            await output.close()
         return exit_codes.BROKEN_PIPE if output.gone else exit_codes.COMPLETED
 
 
@@ -84,7 +86,7 @@ async def _print_live(store: Store, task: Task, run: Run, output: LogOutput, fol
     from worker.cli.follow import Place, follow
     from worker.cli.notice import notice
 
-    place = Place(run.number)
+    place = Place(run.number, whole=False)
     if not following or tail is not None:
         so_far = await _so_far(store, task.id, place)
         if not following and not so_far:
@@ -96,23 +98,31 @@ async def _print_live(store: Store, task: Task, run: Run, output: LogOutput, fol
 
 async def _so_far(store: Store, task_id: str, place: Place) -> bytes:
     """What the live log has now; `place` is moved behind it."""
-    from worker.model import LiveLines
+    from worker.cli.follow import live_parts
+    from worker.model import LiveGap, LiveLines
 
-    found = []
-    parts = store.live_log.follow(task_id, place.run)
-    while True:
-        asked = asyncio.ensure_future(anext(parts, None))
-        await asyncio.wait({asked}, timeout=_SO_FAR_S)
-        if not asked.done():
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
-            break
-        part = asked.result()
-        if not isinstance(part, LiveLines):
-            break
-        found.append(part.chunk.data)
-        place.after = part.id
-        place.shown += len(part.chunk.data)
+    found: list[bytes] = []
+    begun_ms = time.time_ns() // 1_000_000
+    async with aclosing(live_parts(store, task_id, place)) as parts:
+        while True:
+            asked = asyncio.ensure_future(anext(parts, None))
+            await asyncio.wait({asked}, timeout=_SO_FAR_S)
+            if not asked.done():
+                asked.cancel()
+                await asyncio.gather(asked, return_exceptions=True)
+                break
+            match asked.result():
+                case LiveLines() as part:
+                    found.append(part.chunk.data)
+                    place.shown += len(part.chunk.data)
+                    place.after = part.id
+                    if part.chunk.time_ms > begun_ms:
+                        break
+                case LiveGap() as part:
+                    place.shown += part.lost_bytes
+                    place.after = part.id
+                case _:
+                    break
     return b"".join(found)
 
 

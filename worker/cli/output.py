@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import threading
@@ -11,6 +12,8 @@ from typing import BinaryIO, TextIO
 from worker.cli.terminal import TerminalText
 
 _BLOCK_BYTES = 256 * 1024
+# What a reader that reads takes for what is left at most.
+_QUICK_S = 0.02
 
 
 class LogOutput:
@@ -38,10 +41,12 @@ class LogOutput:
         """Write the rest of the file, which is closed afterwards, behind what was written before."""
         self._queue.put(file)
 
-    def close(self) -> None:
-        """Called twice: no-op."""
+    async def close(self) -> None:
+        """Cancelled while a reader does not read: the rest is left to the thread, which ends with the process."""
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(timeout=_QUICK_S)
+        while self._thread.is_alive():  # noqa: ASYNC110 - a thread sets no asyncio.Event
+            await asyncio.sleep(_QUICK_S)
 
     def _main(self) -> None:
         for data in self._data():

@@ -20,6 +20,8 @@ from worker.cli.terminal import duration, print_json
 from worker.daemons.wiring import Store
 from worker.model import Task
 
+# How many stores of others `run --up` uses, one after the other, before it gives up.
+_STORES = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,7 +46,8 @@ class _Running:
         self._request = request
         self._manner = manner
         self._settings = request.deployment.settings
-        self._task_id: str | None = None
+        self._accepted = False
+        self._place = Place(0)
         self._tell: Callable[[str], None] = (lambda _: None) if manner.quiet else notice
 
     async def run(self) -> int:
@@ -55,9 +58,15 @@ class _Running:
         beside: Beside | None = None
         try:
             try:
-                if self._manner.up:
-                    beside = await self._start_beside()
-                return await self._with_store(beside)
+                for _ in range(_STORES):
+                    beside = beside or await self._start_beside()
+                    try:
+                        return await self._with_store(beside)
+                    except Failure as failure:
+                        if beside or not self._store_was_ended(failure):
+                            raise
+                        self._tell("whoever had started the store has ended it")
+                raise Failure(exit_codes.UNAVAILABLE, "the store is ended again and again by others")
             except asyncio.CancelledError:
                 # A second signal ends us at once, and what was started beside us ends by itself.
                 for number in _SIGNALS:
@@ -67,7 +76,13 @@ class _Running:
             if beside:
                 await beside.stop()
 
+    def _store_was_ended(self, failure: Failure) -> bool:
+        """With --up we used a store of another process, such as another `run --up`, and that is gone now."""
+        return self._manner.up and failure.exit_code == exit_codes.UNAVAILABLE and self._settings.embedded
+
     async def _start_beside(self) -> Beside | None:
+        if not self._manner.up:
+            return None
         if not self._settings.embedded:
             self._tell("a broker is configured, so --up has nothing to start")
             return None
@@ -85,33 +100,43 @@ class _Running:
         return beside
 
     async def _with_store(self, beside: Beside | None) -> int:
+        task_id = self._request.task_id
         async with opened(self._settings) as store:
-            accepted = await submit_to(store, self._request)
-            self._task_id = accepted.task_id
-            if self._manner.up or not accepted.created:
-                self._tell(f"task {accepted.task_id}" + ("" if accepted.created else " was there already"))
+            if not self._accepted:
+                accepted = await submit_to(store, self._request)
+                self._accepted = True
+                self._tell(f"task {task_id}" + ("" if accepted.created else " was there already"))
             try:
                 async with asyncio.timeout(self._manner.timeout_s):
-                    task = await self._watch(store, accepted.task_id, beside)
+                    task = await self._watch(store, beside)
             except TimeoutError:
-                raise Failure(
-                    exit_codes.TRY_AGAIN,
-                    f"task {accepted.task_id} has not ended in time and goes on; look at it with "
-                    f"`penstock show {accepted.task_id}`",
-                ) from None
+                if beside:
+                    await store.records.cancel(task_id, "cli", "not ended in time")
+                fate = "is cancelled" if beside else f"goes on; look at it with `penstock show {task_id}`"
+                raise Failure(exit_codes.TRY_AGAIN, f"task {task_id} has not ended in time and {fate}") from None
             except asyncio.CancelledError:
                 if beside:
-                    await store.records.cancel(accepted.task_id, "cli", "interrupted")
+                    await store.records.cancel(task_id, "cli", "interrupted")
                 raise
         return self._report(task)
 
-    async def _watch(self, store: Store, task_id: str, beside: Beside | None) -> Task:
+    async def _watch(self, store: Store, beside: Beside | None) -> Task:
         """Follow to the end, unless the worker that was started for it ends first."""
         output = None
         if self._manner.follow:
             output = LogOutput(sys.stderr if self._manner.as_json else sys.stdout)
         loop = asyncio.get_running_loop()
-        following = loop.create_task(follow(store, task_id, output, self._tell, Place(0)))
+        following = loop.create_task(
+            follow(
+                store,
+                self._request.task_id,
+                output,
+                self._tell,
+                self._place,
+                # One that was only found there is not waited for: we start our own.
+                patience_s=1.0 if self._manner.up and not beside else 15.0,
+            )
+        )
         waited_for: set[asyncio.Task[Task] | asyncio.Task[None]] = {following}
         if beside:
             waited_for.add(loop.create_task(beside.ended()))
@@ -125,7 +150,7 @@ class _Running:
                 task.cancel()
             await asyncio.gather(*waited_for, return_exceptions=True)
             if output:
-                output.close()
+                await output.close()
 
     def _report(self, task: Task) -> int:
         run = task.runs[-1]
@@ -139,10 +164,11 @@ class _Running:
         return exit_codes.of_task(task.status.value, task.reason, run.exit_code)
 
     def _interrupted(self, beside: Beside | None) -> int:
-        if self._task_id is None:
+        task_id = self._request.task_id
+        if not self._accepted:
             notice("interrupted before the task was submitted")
         elif beside:
-            notice(f"interrupted: task {self._task_id} is cancelled")
+            notice(f"interrupted: task {task_id} is cancelled")
         else:
-            notice(f"not following any more; task {self._task_id} goes on: penstock logs -f {self._task_id}")
+            notice(f"not following any more; task {task_id} goes on: penstock logs -f {task_id}")
         return exit_codes.INTERRUPTED

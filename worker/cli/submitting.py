@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Request:
     deployment: Deployment
     prepared: Prepared
     payload: bytes
-    task_id: str | None
+    task_id: str
     tags: tuple[str, ...]
 
 
@@ -80,7 +81,8 @@ def request_of(
         raise Failure(exit_codes.NOT_ALLOWED, f"the script {script} is disabled")
     limit = prepared.script.limits.payload_bytes
     payload = payload_from(parameters, source, schema=prepared.schema, max_bytes=limit)
-    return Request(deployment, prepared, payload, task_id, tags)
+    # An id of our own, so that a submission whose answer was lost can be repeated.
+    return Request(deployment, prepared, payload, task_id or str(uuid.uuid4()), tags)
 
 
 async def submit_to(store: Store, request: Request) -> Accepted:

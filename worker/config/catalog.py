@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.script.load import load_scripts
-
 from engine.errors import DeclarationError, Problem
 from engine.plugin import Plugins, Prepared
+from engine.script.load import load_scripts
 from worker.config.settings import Settings
 
 

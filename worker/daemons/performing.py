@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -16,11 +16,13 @@ from worker.broker import Delivery, Publisher
 from worker.daemons.wiring import Deployment, Store, open_store
 from worker.operations.leases import Leases
 from worker.operations.perform import Performer, perform
+from worker.operations.prune import prune
 from worker.operations.rescue import rescue
 
 _logger = structlog.get_logger("penstock.worker")
 _REST_S = 1.0
 _RESCUE_S = 2.0
+_PRUNE_S = 30.0
 
 
 class Performing:
@@ -106,7 +108,10 @@ class Performing:
             background = [
                 self._loop.create_task(leases.keep()),
                 self._loop.create_task(self._rest()),
-                self._loop.create_task(self._rescue(store)),
+                self._loop.create_task(
+                    self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, self._publisher))
+                ),
+                self._loop.create_task(self._repeat(_PRUNE_S, "prune", lambda: self._prune(store))),
             ]
             self._ready.set()
             try:
@@ -160,9 +165,16 @@ class Performing:
                     _logger.exception("a plugin failed", plugin=plugin.name)
 
     async def _rescue(self, store: Store) -> None:
+        await rescue(store.records, self._publisher)
+
+    async def _prune(self, store: Store) -> None:
+        settings = self._deployment.settings
+        await prune(store.records, store.files, age_s=settings.retention_s, count=settings.retention_count)
+
+    async def _repeat(self, every_s: float, what: str, call: Callable[[], Awaitable[object]]) -> None:
         while True:
-            await asyncio.sleep(_RESCUE_S)
+            await asyncio.sleep(every_s)
             try:
-                await rescue(store.records, self._publisher)
+                await call()
             except Exception:
-                _logger.exception("cannot look for runs to rescue; trying again")
+                _logger.exception(f"cannot {what}; trying again")

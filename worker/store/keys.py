@@ -1,6 +1,6 @@
-"""Every key and channel of the records:
+"""Every key and channel of the records, with its type, owner and lifetime.
 
-its name, type, owner and lifetime. The Lua scripts get their names from here.
+The Lua scripts get their names from here.
 
 The records live on one server (with replicas or a sentinel, as you like). They do not fit a Redis Cluster:
 one call changes a task together with the indexes of all tasks, and a cluster would need all of them in one

@@ -69,9 +69,9 @@ class Records:
         *,
         claim_id: str | None = None,
     ) -> Claimed | Refused:
-        """Claim the newest run when it is pending and due; with `new` record the task first when it is not
-        there.
+        """Claim the newest run when it is pending and due.
 
+        With `new` a task that is not there is recorded first, and one that is another is a conflict.
         `claim_id` tells a repeated call from a second one: the same worker with the same `claim_id` gets the
         same claim again. Who repeats after StoreUnavailable has to pass one, else its own lost claim looks
         busy.

@@ -7,7 +7,7 @@ if task.status == 'running' and task.run == run and task.token == token then
     return redis.error_reply('PENSTOCK a running run cannot become ' .. status)
   end
   -- Nobody wants a successor of what was cancelled.
-  return {'recorded', close('resolved', task, token, status, reason, body, more, delay) or ''}
+  return {'recorded', close('resolved', task, token, status, reason, body, more and not task.cancel, delay) or ''}
 end
 local ended = redis.call('HGET', KEY.task .. id, run)
 if ended and string.match(ended, '^{"k":(%d+),') == token then

@@ -1,0 +1,29 @@
+"""Prune: forget finished tasks that are old or too many, with their logs and artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from worker.store import Records
+from worker.store.files import Files
+
+_logger = structlog.get_logger("penstock.worker")
+
+
+async def prune(records: Records, files: Files, *, age_s: float, count: int) -> int:
+    """Remove finished tasks older than `age_s` and the oldest beyond `count`; how many were removed.
+
+    A task that is not final is never touched. Bounded steps; interrupted, it goes on with the next call, except that
+    files whose record was just removed may stay.
+    """
+    removed = 0
+    while task_ids := await records.prune(older_than_ms=round(age_s * 1000), keep_count=count):
+        for task_id in task_ids:
+            if not await asyncio.to_thread(files.remove, task_id):
+                _logger.warning("files of a pruned task could not be removed", task=task_id)
+        removed += len(task_ids)
+    if removed:
+        _logger.info("pruned", tasks=removed)
+    return removed
