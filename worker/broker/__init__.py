@@ -1,8 +1,19 @@
-"""Broker: Celery and kombu, by which tasks are enqueued and delivered. Knows no record and no command."""
+"""Broker: messages in Celery's format, in Redis and behind kombu. Knows no record and no command.
 
-from worker.broker.app import TASK_PREFIX, App, Receiver, make_app
+Celery itself is imported only by `app`, `pool` and `strategy`, which a worker on Redis does not need.
+"""
+
 from worker.broker.delivery import Delivery, Enqueued
-from worker.broker.pool import stop_worker
-from worker.broker.publish import Publisher
+from worker.broker.publish import CeleryPublisher, Publisher, RedisPublisher
+from worker.broker.source import BrokerAway, Source, Unreadable
 
-__all__ = ["TASK_PREFIX", "App", "Delivery", "Enqueued", "Publisher", "Receiver", "make_app", "stop_worker"]
+__all__ = [
+    "BrokerAway",
+    "CeleryPublisher",
+    "Delivery",
+    "Enqueued",
+    "Publisher",
+    "RedisPublisher",
+    "Source",
+    "Unreadable",
+]

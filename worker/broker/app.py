@@ -10,18 +10,9 @@ from celery import signals
 from kombu import Exchange, Queue
 
 from worker.broker.delivery import Delivery
+from worker.broker.envelope import TASK_PREFIX
+from worker.broker.source import Unreadable
 from worker.broker.strategy import strategy
-
-TASK_PREFIX = "penstock."
-# kombu delivers a message again that was not acknowledged for this long, whether its worker is dead or busy. The
-# second delivery of a task that runs or has ended finds that in the record and is dropped, so a short time does no
-# harm, and what a dead worker had taken and not begun comes back soon.
-_REDIS_OPTIONS = {
-    "visibility_timeout": 60,
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    "health_check_interval": 10,
-}
 
 
 class Receiver(Protocol):
@@ -30,11 +21,11 @@ class Receiver(Protocol):
     def start(self, concurrency: int) -> None:
         """Called once, before the first delivery; raises when the worker cannot work."""
 
-    def receive(self, delivery: Delivery) -> None:
+    def receive(self, delivery: Delivery | Unreadable) -> None:
         """Called in the consumer's thread; returns at once."""
 
-    def stop(self) -> None:
-        """No further delivery comes. Returns when nothing runs any more."""
+    def stop(self, *, now: bool = False) -> None:
+        """No further delivery comes. Returns when nothing runs any more. `now`: what runs is ended at once."""
 
 
 class ScriptTask(celery.Task):  # type: ignore[misc]
@@ -64,7 +55,7 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
-        broker_transport_options=_REDIS_OPTIONS if not broker_url.startswith("amqp") else {"confirm_publish": True},
+        broker_transport_options={"confirm_publish": True} if broker_url.startswith("amqp") else {},
         result_backend=None,
         task_ignore_result=True,
         accept_content=["json"],
@@ -78,7 +69,6 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         task_create_missing_queues=False,
         task_acks_late=True,
         worker_prefetch_multiplier=1,
-        worker_pool="worker.broker.pool:Pool",
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -95,6 +85,11 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         app.register_task(task())
     signals.setup_logging.connect(_logging_is_ours, weak=False)
     return app
+
+
+def consume_nothing(app: App) -> None:
+    """Celery's consumer leaves all queues alone: in Redis they are consumed without it (`RedisSource`)."""
+    app.amqp.queues.deselect(list(app.amqp.queues))
 
 
 def _logging_is_ours(**_: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import PayloadError, Problem
 from engine.schema import dump_payload, parse_payload
+from worker.broker.envelope import Envelope
 
 # A message that Penstock itself published carries this header and no payload: the record holds that.
 HINT_HEADER = "penstock-hint"
@@ -27,7 +28,7 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message for a declared script. `acknowledge` may be called from any thread, once."""
+    """A message for a declared script. `acknowledge` is called once, in the loop that took it."""
 
     task_id: str
     script: str
@@ -38,31 +39,31 @@ class Delivery:
     acknowledge: Callable[[], None]
 
 
-def read_body(message: Any, decoded: Any, most: int) -> Enqueued:
+def is_hint(headers: Mapping[str, Any]) -> bool:
+    return bool(headers.get(HINT_HEADER))
+
+
+def read_body(envelope: Envelope, most: int) -> Enqueued:
     """The payload of a Celery message: its `kwargs`, or the one object in its `args`.
 
-    `decoded` is the body of a message of Celery's first protocol, None for the second, whose body is still text and
-    is parsed as strictly as any payload. Never raises: what is wrong is in the result.
+    Parsed as strictly as any payload. Never raises: what is wrong is in the result.
     """
-    if decoded is not None:
-        return _payload(decoded.get("args"), decoded.get("kwargs"))
-    content_type, encoding = message.content_type, (message.content_encoding or "utf-8").lower()
+    content_type, encoding = envelope.content_type, (envelope.content_encoding or "utf-8").lower()
+    if envelope.headers.get("compression"):
+        return _refused("the message is compressed; only plain JSON is taken")
     if content_type != _JSON or encoding not in _ENCODINGS:
         return _refused(f"the message is {content_type or 'of no content type'} ({encoding}), not {_JSON} in UTF-8")
-    body = message.body if isinstance(message.body, bytes) else str(message.body).encode("utf-8", "surrogatepass")
     try:
         # One pair of braces around it, so that the parser of payloads reads it: it wants an object.
-        parts = parse_payload(b'{"":' + body + b"}", max_bytes=most + _ENVELOPE_BYTES)[""]
+        parts = parse_payload(b'{"":' + envelope.body + b"}", max_bytes=most + _ENVELOPE_BYTES)[""]
     except PayloadError as error:
         return Enqueued(b"", tuple(_inside(problem) for problem in error.problems))
+    if isinstance(parts, dict) and "task" in parts:  # protocol 1
+        parts = [parts.get("args"), parts.get("kwargs")]
     if not isinstance(parts, list) or len(parts) < 2:
         return _refused("the message's body is not [args, kwargs, ...] as Celery writes it")
-    return _payload(parts[0], parts[1])
-
-
-def _payload(args: Any, kwargs: Any) -> Enqueued:
-    args, kwargs = args or [], kwargs or {}
-    if not isinstance(kwargs, dict) or not isinstance(args, list | tuple):
+    args, kwargs = parts[0] or [], parts[1] or {}
+    if not isinstance(kwargs, dict) or not isinstance(args, list):
         return _refused("args has to be a list and kwargs an object")
     if not args:
         return Enqueued(dump_payload(kwargs))
@@ -82,19 +83,3 @@ def _inside(problem: Problem) -> Problem:
         if pointer == around or pointer.startswith(around + "/"):
             return Problem(problem.message, pointer[len(around) :])
     return Problem(problem.message)
-
-
-def is_hint(message: Any) -> bool:
-    return bool((message.headers or {}).get(HINT_HEADER))
-
-
-def headers_for_hint() -> dict[str, Any]:
-    return {HINT_HEADER: 1}
-
-
-def queue_of(message: Any) -> str:
-    info = message.delivery_info or {}
-    return str(info.get("routing_key") or "")
-
-
-__all__ = ["HINT_HEADER", "Delivery", "Enqueued", "headers_for_hint", "is_hint", "queue_of", "read_body"]

@@ -34,7 +34,9 @@ class Pool(BasePool):  # type: ignore[misc]
         self.app.receiver.stop()
         self._acknowledge()
 
-    on_terminate = on_stop
+    def on_terminate(self) -> None:
+        self.app.receiver.stop(now=True)
+        self._acknowledge()
 
     def register_with_event_loop(self, loop: Any) -> None:
         loop.add_reader(self._wake_reader, self._on_wake)

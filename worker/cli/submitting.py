@@ -87,27 +87,16 @@ def request_of(
 
 async def submit_to(store: Store, request: Request) -> Accepted:
     """Record and publish. Raises PayloadError with every violation, Failure for a conflict."""
-    from kombu.exceptions import OperationalError
-
-    from worker.broker import Publisher
-    from worker.daemons.wiring import publishing_app
+    from worker.broker import BrokerAway
+    from worker.daemons.sources import publisher
     from worker.operations.submit import Conflict, submit
-
-    publisher = Publisher(publishing_app(request.deployment))
-    unpublished: list[BaseException] = []
-
-    def publish(script: str, task_id: str, queue: str) -> None:
-        try:
-            publisher.publish(script, task_id, queue)
-        except (OperationalError, OSError) as error:
-            unpublished.append(error)
 
     try:
         submitted = await submit(
             request.prepared,
             request.payload,
             records=store.records,
-            publish=publish,
+            publisher=publisher(request.deployment, store),
             default_queue=request.deployment.settings.default_queue,
             trigger="cli",
             task_id=request.task_id,
@@ -115,12 +104,8 @@ async def submit_to(store: Store, request: Request) -> Accepted:
         )
     except Conflict as error:
         raise Failure(exit_codes.DATA, f"conflict: {error}") from None
-    finally:
-        publisher.close()
-    if unpublished:
+    except BrokerAway:
         # The error's text may hold the URL with its password.
-        notice(
-            f"the task is recorded, but the broker cannot be reached ({type(unpublished[0]).__name__}); "
-            "a worker publishes it when it is back"
-        )
-    return Accepted(submitted.task_id, submitted.created, not unpublished)
+        notice("the task is recorded, but the broker cannot be reached; a worker publishes it when it is back")
+        return Accepted(request.task_id, True, False)
+    return Accepted(submitted.task_id, submitted.created, True)

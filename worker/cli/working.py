@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 from worker.cli.deployment import store_failures
@@ -19,7 +21,13 @@ def work(home: Path, concurrency: int | None, *, greet: bool) -> int:
             f"{len(names)} scripts; in another terminal: penstock run {names[0] if names else 'SCRIPT'} -p key=value"
         )
         notice("Ctrl-C stops it")
+    # Until the worker has its own way to stop, so that also a start is ended in order.
+    signal.signal(signal.SIGTERM, _stop)
     with store_failures():
         from worker.daemons.worker import run_worker
 
         return run_worker(deployment, concurrency=concurrency)
+
+
+def _stop(*_: object) -> None:
+    sys.exit(0)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from worker.broker import App, Publisher, stop_worker
+from celery import signals
+
+from worker.broker.app import App, consume_nothing
+from worker.broker.pool import stop_worker
 from worker.daemons.embedding import keep_embedded_store
+from worker.daemons.hosting import HostedWorker
 from worker.daemons.logging import set_up_logging
-from worker.daemons.performing import Performing
+from worker.daemons.sources import queues_of, redis_broker
 from worker.daemons.wiring import Deployment, home_of, open_deployment, publishing_app
 
 
@@ -20,7 +24,21 @@ def make_consumer(deployment: Deployment) -> App:
     """The app whose workers perform the deployment's scripts. Makes no connection yet."""
     app = publishing_app(deployment)
     app.conf.worker_concurrency = deployment.settings.worker.concurrency
-    app.receiver = Performing(deployment, Publisher(publishing_app(deployment)), stop_worker)
+    app.conf.worker_pool = "worker.broker.pool:Pool"
+    queues = queues_of(deployment)
+
+    def choose_queues(instance: Any, **_: Any) -> None:
+        """After the command line was read: `-Q` chooses what is consumed, by Celery or, in Redis, without it."""
+        nonlocal queues
+        chosen = app.amqp.queues.consume_from
+        queues = tuple(chosen) if len(chosen) < len(app.amqp.queues) else queues
+        if redis_broker(deployment):
+            consume_nothing(app)
+        else:
+            app.amqp.queues.select(queues)
+
+    signals.celeryd_after_setup.connect(choose_queues, weak=False)
+    app.receiver = HostedWorker(deployment, lambda: queues, stop_worker)
     return app
 
 

@@ -19,7 +19,7 @@ from worker.store.files import Files
 from worker.store.live_log import LiveLog
 
 if TYPE_CHECKING:
-    from worker.broker import App
+    from worker.broker.app import App
 
 
 class NotReachable(PenstockError):
@@ -94,15 +94,12 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 def publishing_app(deployment: Deployment) -> App:
-    """The Celery app of the deployment, with the queues of its enabled scripts. Makes no connection yet."""
-    from worker.broker import (
-        make_app,  # Celery takes 0.3 s to import, which commands that only read do without
-    )
+    """The Celery app of the deployment, with the queues of all its scripts. Makes no connection yet."""
+    # Celery takes 0.3 s to import, which commands that only read do without.
+    from worker.broker.app import make_app
 
     settings, catalog = deployment.settings, deployment.catalog
-    queues = settings.worker.queues
-    if queues is None:
-        queues = tuple({p.script.queue or settings.default_queue for p in catalog if p.script.enabled})
+    queues = {p.script.queue or settings.default_queue for p in catalog} | set(settings.worker.queues or ())
     return make_app(broker_url(settings), catalog.scripts, queues, settings.default_queue)
 
 

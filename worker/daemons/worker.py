@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import warnings
 from contextlib import nullcontext
 
-from celery.exceptions import SecurityWarning
-
-from worker.daemons.consumer import make_consumer
 from worker.daemons.logging import set_up_logging
+from worker.daemons.sources import publisher, queues_of, redis_broker, redis_source
 from worker.daemons.wiring import Deployment, store_folder
+from worker.daemons.working import Worker
 from worker.embedded import Embedded
 
 
 def run_worker(deployment: Deployment, *, concurrency: int | None = None) -> int:
     """Consume until SIGTERM, SIGINT or a drain; the exit code of the process. Blocks; main thread only.
 
-    With no broker configured the embedded store is started and stopped with the worker, or attached to when
-    another process of the deployment runs it. Raises EmbeddedError when it cannot be had.
+    A second SIGTERM or SIGINT ends what runs at once. With no broker configured the embedded store is started and
+    stopped with the worker, or attached to when another process of the deployment runs it. Raises EmbeddedError when
+    it cannot be had.
     """
     settings = deployment.settings
     set_up_logging(settings.log)
+    concurrency = concurrency or settings.worker.concurrency
+    with Embedded(store_folder(settings)) if settings.embedded else nullcontext():
+        if redis_broker(deployment):
+            return asyncio.run(_work(deployment, concurrency))
+        return _work_with_celery(deployment, concurrency)
+
+
+async def _work(deployment: Deployment, concurrency: int) -> int:
+    worker = Worker(
+        deployment,
+        concurrency,
+        lambda store: redis_source(deployment, store, queues_of(deployment)),
+        lambda store: publisher(deployment, store),
+    )
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked:
+            worker.stop_now()
+        asked = True
+        worker.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return await worker.run()
+
+
+def _work_with_celery(deployment: Deployment, concurrency: int) -> int:
+    """For brokers that kombu speaks to and we do not."""
+    from celery.exceptions import SecurityWarning
+
+    from worker.daemons.consumer import make_consumer
+
     # Celery warns of root because of pickle, which is not accepted here.
     warnings.simplefilter("ignore", SecurityWarning)
-    app = make_consumer(deployment)
-    with Embedded(store_folder(settings)) if settings.embedded else nullcontext():
-        worker = app.Worker(
-            hostname=f"penstock@{settings.worker.name}",
-            concurrency=concurrency or settings.worker.concurrency,
-            quiet=True,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-            loglevel=settings.log.level.upper(),
-        )
-        worker.start()
-        return int(worker.exitcode or 0)
+    worker = make_consumer(deployment).Worker(
+        hostname=f"penstock@{deployment.settings.worker.name}",
+        concurrency=concurrency,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel=deployment.settings.log.level.upper(),
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from worker.broker import Publisher
@@ -30,5 +28,5 @@ async def rescue(records: Records, publisher: Publisher) -> None:
             )
         for hint in swept.publish:
             _logger.info("published again", task=hint.task_id, script=hint.script, run=hint.run)
-            await asyncio.to_thread(publisher.publish, hint.script, hint.task_id, hint.queue)
+            await publisher.publish(hint.script, hint.task_id, hint.queue)
         more = swept.more

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.errors import PayloadError, PenstockError, Problem
 from engine.plugin import Prepared
 from engine.schema import dump_payload, parse_payload
+from worker.broker import Publisher
 from worker.model import TASK_ID, NewTask
 from worker.model.answers import Registered
 from worker.store import Records
@@ -36,7 +36,7 @@ async def submit(
     payload: bytes,
     *,
     records: Records,
-    publish: Callable[[str, str, str], None],
+    publisher: Publisher,
     default_queue: str,
     trigger: str,
     task_id: str | None = None,
@@ -44,8 +44,8 @@ async def submit(
 ) -> Submitted:
     """Make a task of a payload, which is UTF-8 JSON.
 
-    `publish` gets script, task id and queue. When it raises, the task is recorded all the same, and a worker
-    publishes it. The same `task_id` with the same content is the same task; with other content Conflict is
+    Raises BrokerAway when the task was recorded and could not be published; a worker
+    publishes it then. The same `task_id` with the same content is the same task; with other content Conflict is
     raised and nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
     """
     script = prepared.script
@@ -74,5 +74,5 @@ async def submit(
     if registered is Registered.CONFLICT:
         raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
     if registered is Registered.CREATED:
-        publish(script.name, new.id, new.queue)
+        await publisher.publish(script.name, new.id, new.queue)
     return Submitted(new.id, registered is Registered.CREATED)

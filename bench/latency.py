@@ -1,0 +1,128 @@
+"""Latency: how long after `send_task` the command of an idle worker shows its first effect."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.measuring import Row, Table, WrongCount, percentile, turned
+from bench.program import options, positive, progress, report
+from bench.systems import WORKERS, Script, payloads
+
+BARE = "bare subprocess"
+SYSTEMS = ("penstock", BARE, "celery prefork", "celery threads")
+_QUICK_TASKS = 5
+_EFFECT_S = 30.0
+# Between two tasks, so that the worker is back at its waiting place.
+_IDLE_S = 0.01
+_POLL_S = 0.002
+
+
+def measure(tasks: int, rounds: int, concurrency: int = 8) -> list[Table]:
+    """The time includes what the producer needs to send, and the start of the command itself (see the bare row)."""
+    found: dict[str, list[list[float]]] = {name: [] for name in SYSTEMS}
+    for number in range(rounds):
+        for name in turned(SYSTEMS, number):
+            progress(f"latency: round {number + 1} of {rounds}, {name}")
+            found[name].append(_bare(tasks) if name == BARE else _worker(name, tasks, concurrency))
+    progress("")
+    together = {name: [ms for one in found[name] for ms in one] for name in SYSTEMS}
+    ours = percentile(together["penstock"], 50)
+    rows: list[Row] = [
+        {
+            "system": name,
+            "p50 ms": percentile(together[name], 50),
+            "p99 ms": percentile(together[name], 99),
+            "lowest p50": min(statistics.median(one) for one in found[name]),
+            "highest p50": max(statistics.median(one) for one in found[name]),
+            "penstock's p50 is times": ours / percentile(together[name], 50),
+        }
+        for name in SYSTEMS
+    ]
+    title = f"Latency of an idle worker: {tasks} tasks, one at a time, in each of {rounds} rounds"
+    return [
+        Table(title, rows, raw={f"{name} p50 ms": [statistics.median(one) for one in found[name]] for name in SYSTEMS})
+    ]
+
+
+def _worker(name: str, tasks: int, concurrency: int) -> list[float]:
+    with _effects() as (command, arrived), WORKERS[name]({"mark": Script(command)}, concurrency) as worker:
+        for number, payload in enumerate(payloads(concurrency)):  # to warm up
+            worker.send("mark", payload)
+            arrived(number)
+        worker.wait(concurrency, _POLL_S)
+        found, ids = [], []
+        for number, payload in enumerate(payloads(tasks, first=concurrency), concurrency):
+            time.sleep(_IDLE_S)
+            begun = time.perf_counter()
+            ids.append(worker.send("mark", payload))
+            found.append((arrived(number) - begun) * 1000)
+            worker.wait(number + 1, _POLL_S)
+        worker.check(ids)
+        return found
+
+
+def _bare(tasks: int) -> list[float]:
+    """Started directly by this program: what the command costs alone."""
+    with _effects() as (command, arrived):
+        found = []
+        for number, payload in enumerate(payloads(tasks)):
+            time.sleep(_IDLE_S)
+            stdin = json.dumps(payload).encode()
+            begun = time.perf_counter()
+            with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+                process.communicate(stdin)
+                found.append((arrived(number) - begun) * 1000)
+        return found
+
+
+@contextmanager
+def _effects() -> Iterator[tuple[list[str], Callable[[int], float]]]:
+    """A command that copies its stdin into a FIFO, and a function that waits for the payload with a number.
+
+    That returns when its first byte was there, by `time.perf_counter`.
+    """
+    with tempfile.TemporaryDirectory(prefix="pb") as folder:
+        path = Path(folder) / "effect"
+        os.mkfifo(path)
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # also for writing: it then never comes to an end
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+
+        def arrived(number: int) -> float:
+            if not poll.poll(_EFFECT_S * 1000):
+                raise WrongCount(f"the command of task {number} had no effect within {_EFFECT_S:g} s")
+            now = time.perf_counter()
+            payload: dict[str, Any] = json.loads(os.read(fd, 65536))
+            if payload["number"] != number:
+                raise WrongCount(f"the effect is that of task {payload['number']} and not of task {number}")
+            return now
+
+        try:
+            yield [shutil.which("dd") or "dd", f"of={path}", "status=none"], arrived
+        finally:
+            os.close(fd)
+
+
+def main() -> int:
+    parser = options(__doc__)
+    parser.add_argument("--tasks", type=positive, default=200, help="tasks in each round")
+    parser.add_argument("--concurrency", type=positive, default=8, help="of the worker, which runs one at a time here")
+    chosen = parser.parse_args()
+    tasks, rounds = (_QUICK_TASKS, 1) if chosen.quick else (chosen.tasks, chosen.rounds)
+    return report([lambda: measure(tasks, rounds, chosen.concurrency)], chosen.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""Systems: a worker of each kind with a store of its own, started, loaded, checked and ended.
+
+Everything lives in one folder of its own below the folder for temporary files, and on unix sockets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import celery
+import redis
+
+from bench.measuring import Cpu, Process, WrongCount, cpu, tree
+from worker.embedded import Embedded
+from worker.model.status import Status
+from worker.store.files import Files
+from worker.store.keys import FINISHED, status_key
+
+ROOT = Path(__file__).resolve().parents[1]
+QUEUE = "penstock"
+# Messages wait here until all are there, then the whole list gets the name that the worker listens to.
+_HELD = "bench-held"
+_PATIENCE_S = 60.0
+_LEFT_S = 2.0
+_POLL_S = 0.005
+_LOG_LIMIT = 4 * 1024**3
+_SCHEMA = {
+    "type": "object",
+    "required": ["number", "text"],
+    "properties": {"number": {"type": "integer"}, "text": {"type": "string"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A fixed command. `captures`: the plain Celery task returns what it wrote; Penstock keeps that always."""
+
+    command: Sequence[str]
+    captures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a number of tasks took, from when the worker could see the first to the last one's record."""
+
+    ids: tuple[str, ...]
+    seconds: float
+    cpu: Cpu
+
+
+def payloads(count: int, size: int = 300, first: int = 0) -> list[dict[str, Any]]:
+    """So many payloads, numbered, each of that many bytes as JSON."""
+    found = []
+    for number in range(first, first + count):
+        bare = len(json.dumps({"number": number, "text": ""}))
+        found.append({"number": number, "text": "x" * max(0, size - bare)})
+    return found
+
+
+class Worker(ABC):
+    """A running worker. A context manager: on leaving it, worker and store have ended and their folder is gone."""
+
+    name: ClassVar[str]
+
+    def __init__(self, scripts: Mapping[str, Script], concurrency: int) -> None:
+        self.scripts = scripts
+        self.concurrency = concurrency
+
+    def __enter__(self) -> Worker:
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="pb"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.store = stack.enter_context(Embedded(self.folder / "s" / "store"))
+            self.redis = stack.enter_context(redis.Redis.from_url(self.store.url, protocol=2))
+            self.results = stack.enter_context(redis.Redis(unix_socket_path=str(self.store.socket), db=1, protocol=2))
+            self._producer = celery.Celery("producer", broker=self.store.celery_url, set_as_current=False)
+            stack.callback(self._producer.close)
+            stack.enter_context(self._started())
+            self._await_consuming()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """What to start; writes what that reads into `folder`."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]: ...
+
+    @abstractmethod
+    def finished(self) -> int:
+        """How many tasks have ended, however they did."""
+
+    @abstractmethod
+    def check(self, ids: Sequence[str]) -> None:
+        """Raises WrongCount unless each of them was recorded as completed."""
+
+    @abstractmethod
+    def output(self, task_id: str) -> bytes:
+        """What was kept of what the command wrote."""
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """Those of the worker, without the store."""
+        return tree(self._process.pid)
+
+    def send(self, script: str, payload: Mapping[str, Any], queue: str = QUEUE) -> str:
+        return str(self._producer.send_task(f"penstock.{script}", kwargs=payload, queue=queue).id)
+
+    def perform(self, script: str, load: Sequence[Mapping[str, Any]]) -> Load:
+        """Queue all of it, then let the worker see it, and wait. Raises WrongCount."""
+        before = self.finished()
+        ids = tuple(self.send(script, payload, _HELD) for payload in load)
+        if (queued := self.redis.llen(_HELD)) != len(ids):
+            raise WrongCount(f"{self.name}: {queued} messages are queued of {len(ids)}")
+        used = cpu(self.processes)
+        begun = time.perf_counter()
+        self.redis.rename(_HELD, QUEUE)
+        self.wait(before + len(ids))
+        seconds = time.perf_counter() - begun
+        used = cpu(self.processes).since(used)
+        self.check(ids)
+        return Load(ids, seconds, used)
+
+    def warm_up(self, script: str) -> None:
+        """Let every slot, child or thread of the worker have run something."""
+        self.perform(script, payloads(self.concurrency * 4))
+
+    def wait(self, count: int, poll_s: float = _POLL_S) -> None:
+        """Until so many have ended. Raises WrongCount when nothing ends any more."""
+        seen, since = -1, time.monotonic()
+        while (now := self.finished()) < count:
+            if now > seen:
+                seen, since = now, time.monotonic()
+            self._still_there(time.monotonic() - since, f"{now} of {count} tasks have ended")
+            time.sleep(poll_s)
+
+    def _await_consuming(self) -> None:
+        since = time.monotonic()
+        while not any(client["cmd"] == "brpop" for client in self.redis.client_list()):
+            self._still_there(time.monotonic() - since, "it does not consume")
+            time.sleep(_POLL_S)
+
+    def _still_there(self, for_s: float, so_far: str) -> None:
+        if (code := self._process.poll()) is not None:
+            raise WrongCount(f"{self.name}: the worker ended with {code}; {so_far}\n{self._log_tail()}")
+        if for_s > _PATIENCE_S:
+            raise WrongCount(f"{self.name}: nothing happened for {_PATIENCE_S:g} s; {so_far}\n{self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        return (self.folder / "worker.log").read_text("utf-8", "replace")[-2000:]
+
+    @contextmanager
+    def _started(self) -> Iterator[None]:
+        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environ["TMPDIR"] = str(self.folder)  # multiprocessing leaves a folder there when it is killed
+        with open(self.folder / "worker.log", "wb") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**environ, **self.environment()},
+                start_new_session=True,
+            )
+        try:
+            yield
+        finally:
+            end(self._process)
+
+
+class PenstockWorker(Worker):
+    """A worker as anyone starts it, with every guarantee on; its store was started by us, so it attaches to it."""
+
+    name = "penstock"
+
+    def command(self) -> list[str]:
+        config = self.folder / "config"
+        (config / "scripts").mkdir(parents=True)
+        (config / "penstock.yaml").write_text(json.dumps({"stateDir": "s", "worker": {"name": "bench"}}))
+        for name, script in self.scripts.items():
+            declared = {"command": list(script.command), "schema": _SCHEMA, "limits": {"logBytes": _LOG_LIMIT}}
+            (config / "scripts" / f"{name}.yaml").write_text(json.dumps(declared))
+        return [sys.executable, "-m", "worker.cli.main", "-C", str(self.folder), "worker", "-c", str(self.concurrency)]
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def finished(self) -> int:
+        return int(self.redis.zcard(FINISHED.name))
+
+    def check(self, ids: Sequence[str]) -> None:
+        members: Any = self.redis.zrange(status_key(Status.COMPLETED), 0, -1)
+        _compare(self, ids, {member.decode() for member in members})
+
+    def output(self, task_id: str) -> bytes:
+        with Files(self.folder / "s" / "artifacts").run(task_id, 0).open_log() as log:
+            return log.read()
+
+
+class CeleryPrefork(Worker):
+    """Plain Celery with late acknowledgement and a prefetch of one per process, results in Redis."""
+
+    name = "celery prefork"
+    pool = "prefork"
+
+    def command(self) -> list[str]:
+        celery_worker = [sys.executable, "-m", "celery", "-A", "bench.plain_celery", "worker"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        return [*celery_worker, "-P", self.pool, "-c", str(self.concurrency), "-Q", QUEUE, "-n", "bench@bench", *quiet]
+
+    def environment(self) -> dict[str, str]:
+        commands = {name: [list(script.command), script.captures] for name, script in self.scripts.items()}
+        return {
+            "BENCH_BROKER": self.store.celery_url,
+            "BENCH_RESULTS": self.store.celery_url.replace("virtual_host=0", "virtual_host=1"),
+            "BENCH_COMMANDS": json.dumps(commands),
+        }
+
+    def finished(self) -> int:
+        return int(self.results.dbsize())  # a database with nothing but results
+
+    def check(self, ids: Sequence[str]) -> None:
+        completed = set()
+        for task_id in ids:
+            meta = self._meta(task_id)
+            if meta["status"] == "SUCCESS" and meta["result"]["exit"] == 0:
+                completed.add(task_id)
+        _compare(self, ids, completed)
+
+    def output(self, task_id: str) -> bytes:
+        return str(self._meta(task_id)["result"]["output"]).encode()
+
+    def _meta(self, task_id: str) -> dict[str, Any]:
+        text: Any = self.results.get(f"celery-task-meta-{task_id}")
+        meta: dict[str, Any] = json.loads(text) if text else {"status": "absent"}
+        return meta
+
+
+class CeleryThreads(CeleryPrefork):
+    name = "celery threads"
+    pool = "threads"
+
+
+WORKERS: dict[str, type[Worker]] = {kind.name: kind for kind in (PenstockWorker, CeleryPrefork, CeleryThreads)}
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End it and all that is below it, and return when none of that is left. `process` leads its own group.
+
+    Hard, since nothing runs any more that could be lost, and a warm stop takes each of these workers seconds.
+    """
+    below = tree(process.pid)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    since = time.monotonic()
+    while left := [one for one in below if one.alive]:
+        if time.monotonic() - since > _LEFT_S:  # what is not of its group ends by itself, or else here
+            for one in left:
+                with suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
+
+
+def _compare(worker: Worker, ids: Sequence[str], completed: set[str]) -> None:
+    if missing := set(ids) - completed:
+        raise WrongCount(f"{worker.name}: {len(missing)} of {len(ids)} tasks did not complete")

@@ -1,0 +1,108 @@
+"""Envelope: what kombu puts around a message in Redis, taken apart without trusting a byte of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import PayloadError
+from engine.schema import parse_payload
+from worker.model import TASK_ID
+
+# Headers and properties of a message are small; what is nested deeper than this is no message of Celery's.
+_DEPTH = 32
+# A message without a readable envelope that is larger than this is not even looked at.
+MESSAGE_BYTES = 64 * 1024 * 1024
+TASK_PREFIX = "penstock."
+
+
+class NotAMessage(Exception):
+    """The text says why no task can be made of it, for the list of dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message for a task: its id and Celery task name are sound, its `body` is bytes that nobody looked at."""
+
+    task_id: str
+    name: str
+    body: bytes
+    content_type: str
+    content_encoding: str
+    headers: dict[str, Any]
+
+    @property
+    def script(self) -> str:
+        return self.name.removeprefix(TASK_PREFIX)
+
+
+def open_envelope(raw: bytes) -> Envelope:
+    """Raises NotAMessage. Takes Celery's message protocol 2, and 1 as far as name and id."""
+    try:
+        message = parse_payload(raw, max_bytes=MESSAGE_BYTES, max_depth=_DEPTH)
+    except PayloadError as error:
+        raise NotAMessage(f"it is no JSON object: {error.problems[0].message}") from None
+    headers, properties = message.get("headers"), message.get("properties")
+    if not isinstance(headers, dict) or not isinstance(properties, dict):
+        raise NotAMessage("it has no headers and properties, as a message of kombu has")
+    body = _body(message.get("body"), properties.get("body_encoding"))
+    name, task_id = headers.get("task"), headers.get("id")
+    if "task" not in headers:
+        name, task_id = _first_protocol(body)
+    if not isinstance(name, str):
+        raise NotAMessage("it names no task")
+    if not isinstance(task_id, str) or not TASK_ID.match(task_id):
+        raise NotAMessage(f"its id is none of a task: {str(task_id)[:80]!a}")
+    content_type, encoding = message.get("content-type"), message.get("content-encoding")
+    return Envelope(
+        task_id,
+        name,
+        body,
+        content_type if isinstance(content_type, str) else "",
+        encoding if isinstance(encoding, str) else "",
+        headers,
+    )
+
+
+def _body(body: Any, encoding: Any) -> bytes:
+    if not isinstance(body, str):
+        raise NotAMessage("its body is no text")
+    if encoding != "base64":
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise NotAMessage("its body is no base64, as it says it is") from None
+
+
+def _first_protocol(body: bytes) -> tuple[Any, Any]:
+    """Name and id stand in the body there."""
+    try:
+        message = parse_payload(body, max_bytes=MESSAGE_BYTES, max_depth=_DEPTH)
+    except PayloadError:
+        return None, None
+    return message.get("task"), message.get("id")
+
+
+def seal(name: str, task_id: str, queue: str, headers: dict[str, Any], priority: int = 0) -> bytes:
+    """A message of protocol 2 without arguments, as Celery's own producer writes it."""
+    body = b"[[], {}, {}]"
+    message = {
+        "body": base64.b64encode(body).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": name, "id": task_id, "root_id": task_id, "parent_id": None, **headers},
+        "properties": {
+            "correlation_id": task_id,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": priority,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return json.dumps(message).encode()

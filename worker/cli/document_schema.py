@@ -1,0 +1,205 @@
+"""Document schema: JSON Schemas of what `--json` prints; exported to schemas/, compared with real output by tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.model.status import FINAL, Status
+from worker.model.task import TASK_ID
+
+# How Python writes the end of a text, which is $ in JSON Schema.
+_END = r"\Z"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+
+
+def _object(properties: dict[str, Any], description: str = "") -> dict[str, Any]:
+    """Every member is always there; what is absent is null."""
+    told = {"description": description} if description else {}
+    return {
+        **told,
+        "type": "object",
+        "required": list(properties),
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _document(title: str, description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    return {"$schema": _DIALECT, "title": title, **_object(properties, description)}
+
+
+def _nullable(kind: str, description: str) -> dict[str, Any]:
+    return {"type": [kind, "null"], "description": description}
+
+
+def _time(description: str) -> dict[str, Any]:
+    return {**_nullable("string", f"{description} UTC, with milliseconds."), "format": "date-time"}
+
+
+_ARTIFACTS: dict[str, Any] = {
+    "type": "array",
+    "items": _object(
+        {
+            "name": {"type": "string", "description": "Relative to the artifacts folder of the run."},
+            "size": {**_COUNT, "description": "Bytes."},
+            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "contentType": {"type": "string", "description": "By the extension of the name alone."},
+            "public": {"type": "boolean", "description": "It stood below public/."},
+        }
+    ),
+}
+_TASK: dict[str, Any] = {
+    "taskId": {"type": "string", "pattern": f"^{TASK_ID.pattern.removesuffix(_END)}$"},
+    "runId": {**_COUNT, "description": "The number of the run, from 0."},
+    "script": {"type": "string"},
+}
+
+
+def _run(statuses: list[str]) -> dict[str, Any]:
+    return {
+        "status": {"enum": statuses},
+        "reason": _nullable("string", "Why, where the status is not completed."),
+        "message": _nullable("string", "One line for people."),
+        "exitCode": _nullable("integer", "How the command ended; null when a signal ended it or it never started."),
+        "signal": _nullable("integer", "The number of the signal that ended the command."),
+        "durationMs": _nullable("integer", "From the check of the payload to the stored artifacts."),
+        "logBytes": {**_COUNT, "description": "The size of the log that is kept."},
+        "logTruncated": {"type": "boolean", "description": "More was written than limits.logBytes allows."},
+        "artifacts": _ARTIFACTS,
+    }
+
+
+_ANY_STATUS = [status.value for status in Status]
+_ABOUT: dict[str, Any] = {
+    "queue": {"type": "string"},
+    "trigger": {"type": "string", "description": "cli, or celery for a message that was enqueued without Penstock."},
+    "worker": _nullable("string", "The worker of the newest run."),
+    "tags": _TEXTS,
+    "dryRun": {"type": "boolean"},
+    "createdAt": _time("When the task was recorded."),
+    "finishedAt": _time("When its last run ended."),
+}
+_SCRIPT: dict[str, Any] = {
+    **{name: {"type": "string"} for name in ("name", "title", "description", "category")},
+    "tags": _TEXTS,
+    "enabled": {"type": "boolean"},
+    "queue": {"type": "string"},
+    "command": {**_TEXTS, "description": "The argv, with absolute paths."},
+    "file": {"type": "string"},
+}
+_PROBLEM = {
+    "file": {"type": ["string", "null"]},
+    "line": _nullable("integer", "From 1."),
+    "column": _nullable("integer", "From 1."),
+    "pointer": {"type": "string", "description": "A JSON Pointer into the file."},
+    "message": {"type": "string"},
+}
+
+# By the name of the exported file.
+DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
+    "outcome": _document(
+        "Penstock outcome",
+        "What `penstock exec --json` prints.",
+        {**_TASK, **_run([status for status in _ANY_STATUS if status in FINAL])},
+    ),
+    "task": _document(
+        "Penstock task",
+        "What `penstock run --json` and `penstock show --json` print: the newest run, and the rest of the record.",
+        {
+            **_TASK,
+            **_run(_ANY_STATUS),
+            **_ABOUT,
+            "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
+            "retries": {**_COUNT, "description": "Further runs that are still allowed."},
+            "cancel": {
+                "anyOf": [
+                    {"type": "null"},
+                    _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")}),
+                ]
+            },
+            "payload": {"description": "Secrets are masked; null for a payload that could not be read."},
+            "runs": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "runId": _COUNT,
+                        **_run(_ANY_STATUS),
+                        "worker": _nullable("string", "Who ran it."),
+                        "createdAt": _time("When it became pending."),
+                        "claimedAt": _time("When a worker claimed it."),
+                        "startedAt": _time("Its end minus its duration."),
+                        "finishedAt": _time("When its end was recorded."),
+                    }
+                ),
+            },
+        },
+    ),
+    "tasks": _document(
+        "Penstock tasks",
+        "What `penstock tasks --json` prints.",
+        {
+            "tasks": {
+                "type": "array",
+                "items": _object(
+                    {
+                        **_TASK,
+                        **{key: _run(_ANY_STATUS)[key] for key in ("status", "reason", "message", "durationMs")},
+                        **_ABOUT,
+                    }
+                ),
+            },
+            "total": {**_COUNT, "description": "All that match, not only this page."},
+            "next": _nullable("string", "For --before; null on the last page."),
+        },
+    ),
+    "artifacts": _document(
+        "Penstock artifacts",
+        "What `penstock artifacts --json` prints.",
+        {"taskId": _TASK["taskId"], "runId": _TASK["runId"], "artifacts": _ARTIFACTS},
+    ),
+    "submitted": _document(
+        "Penstock submission",
+        "What `penstock submit --json` prints.",
+        {
+            "taskId": _TASK["taskId"],
+            "script": _TASK["script"],
+            "created": {"type": "boolean", "description": "False: the same task was there already."},
+            "published": {"type": "boolean", "description": "False: recorded, and a worker publishes it later."},
+        },
+    ),
+    "check": _document(
+        "Penstock check",
+        "What `penstock check --json` prints.",
+        {
+            "ok": {"type": "boolean"},
+            "scripts": {**_TEXTS, "description": "Their names; empty when anything is wrong."},
+            "problems": {"type": "array", "items": _object(_PROBLEM)},
+        },
+    ),
+    "scripts": _document(
+        "Penstock scripts",
+        "What `penstock scripts --json` prints.",
+        {"scripts": {"type": "array", "items": _object(_SCRIPT)}},
+    ),
+    "script-details": _document(
+        "Penstock script details",
+        "What `penstock scripts NAME --json` prints.",
+        {
+            **_SCRIPT,
+            "exitCodes": {"type": "string", "description": "The name of the preset, or map."},
+            "maxRunTimeS": _nullable("number", "Seconds; null: no limit."),
+            "killGraceS": {"type": "number", "description": "Seconds."},
+            "retries": _COUNT,
+            "env": {**_TEXTS, "description": "Names only: values may be secrets."},
+            "limits": _object(
+                dict.fromkeys(
+                    ("payloadBytes", "logBytes", "artifactCount", "artifactBytes", "artifactTotalBytes"), _COUNT
+                )
+            ),
+            "plugins": _TEXTS,
+            "schema": {"type": "object", "description": "Of the payload, with the keys of plugins."},
+        },
+    ),
+}

@@ -1,0 +1,43 @@
+"""Sources: the broker of a deployment, for who takes from it and for who publishes to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from redis.asyncio import Redis
+
+from worker.broker import CeleryPublisher, Publisher, RedisPublisher
+from worker.broker.redis_source import RedisSource
+from worker.daemons.wiring import Deployment, Store, broker_url, publishing_app, store_url
+from worker.store import connect
+
+
+def redis_broker(deployment: Deployment) -> bool:
+    return not broker_url(deployment.settings).startswith("amqp")
+
+
+def queues_of(deployment: Deployment) -> tuple[str, ...]:
+    """What a worker of the deployment consumes: what its settings say, else the queues of its enabled scripts."""
+    settings = deployment.settings
+    if settings.worker.queues is not None:
+        return settings.worker.queues
+    named = {p.script.queue or settings.default_queue for p in deployment.catalog if p.script.enabled}
+    return tuple(sorted(named | {settings.default_queue}))
+
+
+def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:
+    consumer = f"{deployment.settings.worker.name}:{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+    return RedisSource(_redis(deployment, store), consumer, queues, deployment.catalog.scripts)
+
+
+def publisher(deployment: Deployment, store: Store) -> Publisher:
+    """For the broker that is configured."""
+    if redis_broker(deployment):
+        return RedisPublisher(_redis(deployment, store))
+    return CeleryPublisher(publishing_app(deployment))
+
+
+def _redis(deployment: Deployment, store: Store) -> Redis:
+    url = broker_url(deployment.settings)
+    return store.redis if url == store_url(deployment.settings) else connect(url)

@@ -1,0 +1,214 @@
+"""Working: a worker's life on one event loop, from its first delivery to the end of its last run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from engine.execute import Resources
+from engine.process.slots import Slots
+from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
+from worker.daemons.wiring import Deployment, Store, open_store
+from worker.operations.leases import Leases
+from worker.operations.perform import Performer, perform
+from worker.operations.prune import prune
+from worker.operations.rescue import rescue
+
+_logger = structlog.get_logger("penstock.worker")
+_REST_S = 1.0
+_RESCUE_S = 2.0
+_PRUNE_S = 30.0
+_BROKER_AWAY_S = 1.0
+DRAINED = 4  # the exit code of a worker that a command or a plugin has told that something is wrong with it
+
+
+class Worker:
+    """One worker. Made in its event loop; `run` is called once.
+
+    `stop` and `stop_now` may be called at any time, in the loop: take nothing more and finish what runs within the
+    grace; end what runs at once.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        concurrency: int,
+        open_source: Callable[[Store], Source],
+        open_publisher: Callable[[Store], Publisher],
+    ) -> None:
+        self._deployment = deployment
+        self._settings = deployment.settings
+        self._open_source = open_source
+        self._open_publisher = open_publisher
+        self._free = concurrency
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._runs: set[asyncio.Task[None]] = set()
+        self._exit_code = 0
+        self.ready = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        return self._settings.worker.name
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def stop_now(self) -> None:
+        self._stopping.set()
+        self._at_once.set()
+
+    def drain(self, why: str, *, fatal: bool = False) -> None:
+        """As the host of plugins and commands: see `engine.plugin.Host`."""
+        if not self._stopping.is_set():
+            _logger.warning("draining: finishing what runs, taking nothing more", why=why)
+            self._exit_code = DRAINED if fatal else 0
+            self._stopping.set()
+
+    async def run(self) -> int:
+        """Until it is stopped; the exit code of the process. Raises NotReachable when there is no store."""
+        place = f"{self.name}-{os.getpid()}"
+        spool, work = (_private(self._settings.state_dir, kind, place) for kind in ("spool", "work"))
+        async with open_store(self._settings) as store, Slots() as slots:
+            leases = Leases(store.records, self.name, self._settings.worker.lease_s)
+            publisher = self._open_publisher(store)
+            source = self._open_source(store)
+            self._performer = Performer(
+                worker=self.name,
+                scripts=self._deployment.catalog.scripts,
+                records=store.records,
+                live_log=store.live_log,
+                files=store.files,
+                leases=leases,
+                resources=Resources(slots, work, self),
+                spool=spool,
+                lease_s=self._settings.worker.lease_s,
+            )
+            beside = [
+                asyncio.create_task(work)
+                for work in (
+                    source.tend(),
+                    leases.keep(),
+                    self._rest(),
+                    self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher)),
+                    self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
+                )
+            ]
+            try:
+                await self._consume(source)
+                await self._finish(leases)
+            finally:
+                with contextlib.suppress(BrokerAway, TimeoutError):
+                    await asyncio.wait_for(source.close(), _BROKER_AWAY_S * 5)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+        for folder in (spool, work):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return self._exit_code
+
+    async def _consume(self, source: Source) -> None:
+        opened = False
+        stopped = asyncio.create_task(self._stopping.wait())
+        while not self._stopping.is_set():
+            step = asyncio.create_task(self._take(source) if opened else source.open())
+            await asyncio.wait((step, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                step.cancel()
+            try:
+                await step
+            except asyncio.CancelledError:
+                break
+            except BrokerAway as error:
+                _logger.warning("the broker is away; trying again", error=str(error))
+                await asyncio.wait((stopped,), timeout=_BROKER_AWAY_S)
+                continue
+            if not opened:
+                opened = True
+                self.ready.set()
+                _logger.info("ready", worker=self.name, concurrency=self._free)
+        stopped.cancel()
+
+    async def _take(self, source: Source) -> None:
+        await self._room.wait()
+        for taken in await source.take(self._free):
+            if isinstance(taken, Unreadable):
+                _logger.error("a message is dropped: no task can be made of it", queue=taken.queue, why=taken.reason)
+                taken.acknowledge()
+            else:
+                self._begin(taken)
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._free -= 1
+        if self._free <= 0:
+            self._room.clear()
+        run = asyncio.create_task(self._perform(delivery))
+        self._runs.add(run)
+        run.add_done_callback(self._end)
+
+    def _end(self, run: asyncio.Task[None]) -> None:
+        self._runs.discard(run)
+        self._free += 1
+        self._room.set()
+
+    async def _perform(self, delivery: Delivery) -> None:
+        try:
+            await perform(delivery, self._performer)
+        except Exception:
+            # A fault of ours: the claim is not renewed any more, and the run is rescued when it has passed.
+            _logger.exception("cannot perform", task=delivery.task_id, script=delivery.script)
+        delivery.acknowledge()
+
+    async def _finish(self, leases: Leases) -> None:
+        grace_s = self._settings.worker.shutdown_grace_s
+        if self._runs:
+            _logger.info("stopping: finishing what runs", runs=len(self._runs), at_most_s=grace_s)
+            at_once = asyncio.create_task(self._at_once.wait())
+            finished = asyncio.gather(*self._runs, return_exceptions=True)
+            await asyncio.wait((at_once, finished), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            at_once.cancel()
+            leases.abort_all("exception", "worker-shutdown", "the worker was stopped")
+            await finished
+
+    async def _rest(self) -> None:
+        """Once a second: let the plugins see how long the worker is up and idle."""
+        loop = asyncio.get_running_loop()
+        started_s = busy_s = loop.time()
+        while True:
+            await asyncio.sleep(_REST_S)
+            now_s = loop.time()
+            if self._runs:
+                busy_s = now_s
+            for plugin, settings in self._deployment.catalog.plugins.active():
+                try:
+                    plugin.rest(self, settings, now_s - started_s, now_s - busy_s)
+                except Exception:
+                    _logger.exception("a plugin failed", plugin=plugin.name)
+
+    async def _prune(self, store: Store) -> None:
+        await prune(store.records, store.files, age_s=self._settings.retention_s, count=self._settings.retention_count)
+
+    async def _repeat(self, every_s: float, what: str, call: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await call()
+            except Exception:
+                _logger.exception(f"cannot {what}; trying again")
+
+
+def _private(state_dir: Path, kind: str, place: str) -> Path:
+    """A folder below the state folder that is nobody else's to look into, as are those above it."""
+    path = state_dir
+    for folder in (state_dir, state_dir / kind, state_dir / kind / place):
+        folder.mkdir(mode=0o700, parents=folder == state_dir, exist_ok=True)
+        path = folder
+    return path
