@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test check format lock schemas bench clean
+.PHONY: help run install dev test check docs format lock schemas bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,15 @@ check: dev ## style, types, floors, generated files up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+docs: dev ## write docs/reference and schemas/ from the code
+	$(BIN)/python -m docs.generate
+
+schemas: docs
+
+bench: install ## Penstock beside a bare loop and plain Celery: speed, latency, memory, log (about 5 minutes)
+	$(BIN)/python -m bench.run
 
 format: dev ## rewrite the code in the house style
 	$(BIN)/ruff check --fix-only .

@@ -153,7 +153,7 @@ class Worker(ABC):
 
     def _await_consuming(self) -> None:
         since = time.monotonic()
-        while not any(client["cmd"] == "brpop" for client in self.redis.client_list()):
+        while not any(client["cmd"] in ("brpop", "blmove") for client in self.redis.client_list()):
             self._still_there(time.monotonic() - since, "it does not consume")
             time.sleep(_POLL_S)
 

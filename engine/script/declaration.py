@@ -128,7 +128,7 @@ _RUN: dict[str, Any] = {
         "pattern": _QUEUE,
     },
     "retries": {
-        "description": "Further runs after a failure of the infrastructure; when absent, the deployment's.",
+        "description": "Further runs after a failure of the infrastructure, such as a lost worker; none when absent.",
         "type": "integer",
         "minimum": 0,
         "maximum": 100,

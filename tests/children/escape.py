@@ -28,12 +28,11 @@ elif kind == "sessions":
             os.closerange(0, 64)
             time.sleep(600)
             os._exit(0)
-elif kind == "fork-for-ever":
-    if detach():
-        # Always another process, always in another session; each lives for an instant.
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            if os.fork():
-                os._exit(0)
-            os.setsid()
+elif kind == "fork-for-ever" and detach():
+    # Always another process, always in another session; each lives for an instant.
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
 time.sleep(0.1)

@@ -4,7 +4,8 @@ import json
 import os
 import stat
 
-STATUS = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines() if ":" in line)
+with open("/proc/self/status") as file:
+    STATUS = dict(line.split(":", 1) for line in file if ":" in line)
 
 
 def signals(field):

@@ -95,7 +95,7 @@ EVENTS = Key(
     f"{ROOT}events",
     "stream",
     "register, claim, resolve, cancel, sweep",
-    "the newest entries, about as many as configured",
+    "the newest entries, about ten thousand",
     "every change of a record; fields: EVENT_FIELDS",
 )
 LOG = Key(
@@ -113,7 +113,33 @@ CANCELS = Key(
     "`<run> <task>` of a run that is to be ended",
 )
 
-KEYS = (TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, LEASES, HINTS, CLOCK, EVENTS, LOG, CANCELS)
+# Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
+IN_FLIGHT = Key(
+    f"{ROOT}inflight:<consumer>:<queue>",
+    "list",
+    "the broker's consumer",
+    "an element until its message is acknowledged",
+    "messages that a consumer has taken from a queue",
+)
+CONSUMERS = Key(
+    f"{ROOT}consumers",
+    "sorted set",
+    "the broker's consumers",
+    "a member until its consumer ends or is taken for dead",
+    "consumers by their last sign of life, in seconds",
+)
+CONSUMER_LISTS = Key(
+    f"{ROOT}consumers:lists",
+    "hash",
+    "the broker's consumers",
+    "as the member of the consumers",
+    "for each consumer its in-flight list by queue, as JSON",
+)
+
+KEYS = (
+    *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, LEASES, HINTS, CLOCK, EVENTS, LOG, CANCELS),
+    *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
+)
 
 # The fields of a task's hash by the names that the code uses. Short, because every record carries them.
 FIELDS = {

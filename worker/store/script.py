@@ -90,7 +90,7 @@ def _tables() -> str:
     """The transition table as Lua, so that there is one of it."""
     following = ", ".join(
         f"{status.value} = {{{', '.join(f'{after.value} = true' for after in sorted(allowed))}}}"
-        for status, allowed in TRANSITIONS.items()
+        for status, allowed in sorted(TRANSITIONS.items())
     )
     final = ", ".join(f"{status.value} = true" for status in sorted(FINAL))
     return f"local NEXT = {{{following}}}\nlocal FINAL = {{{final}}}\n"
