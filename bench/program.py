@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def positive(text: str) -> int:
 def report(parts: Sequence[Callable[[], Sequence[Table]]], json_path: Path | None) -> int:
     """Measure each part, print its tables as soon as they are there. The exit code: 1 when a count was wrong."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    tempfile.gettempdir()  # which it finds out by writing a file, once; a signal then would leave that behind
     facts = machine()
     print("Machine: " + ", ".join(f"{name} {shown(value)}" for name, value in facts.items()), flush=True)
     tables: list[Table] = []

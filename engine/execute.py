@@ -16,6 +16,7 @@ from engine.log import LogWriter, Source, printable
 from engine.outcome import Outcome
 from engine.plugin import Host, Plugin, PluginFault, Prepared, Run, fault
 from engine.process.abort import Abort
+from engine.process.lifeline import Lifeline
 from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
@@ -46,12 +47,13 @@ async def execute(
     store: ArtifactStore,
     abort: Abort,
     resources: Resources,
+    lifeline: Lifeline | None = None,
 ) -> Outcome:
     """Run a task once and say how it ended. What the task does wrong is in the outcome and is never raised.
 
     `payload` is UTF-8 JSON, or what was wrong with it when it could not even be read. `task_id` must match the
     pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the run. `abort`
-    ends the run early with the status that it names.
+    ends the run early with the status that it names; so does the supervisor when `lifeline` is not extended.
     """
     loop = asyncio.get_running_loop()
     run = Run(
@@ -67,7 +69,7 @@ async def execute(
     )
     begun_s = loop.time()
     try:
-        outcome = await _perform(prepared, run, payload, store, resources)
+        outcome = await _perform(prepared, run, payload, store, resources, lifeline)
     except PayloadError as error:
         outcome = _malformed(prepared, run, error)
     except (SpawnError, SupervisorError, PluginFault, OSError) as error:
@@ -76,7 +78,12 @@ async def execute(
 
 
 async def _perform(
-    prepared: Prepared, run: Run, payload: bytes | PayloadError, store: ArtifactStore, resources: Resources
+    prepared: Prepared,
+    run: Run,
+    payload: bytes | PayloadError,
+    store: ArtifactStore,
+    resources: Resources,
+    lifeline: Lifeline | None,
 ) -> Outcome:
     rest, parts = _admit(prepared, payload)
     env = environment(prepared.script, rest, run.task_id, run.run_id)
@@ -90,7 +97,7 @@ async def _perform(
         return _aborted(run, None)
     workdir = Workdir.create(resources.work_root, f"{run.task_id}-{run.run_id}-{os.urandom(4).hex()}")
     try:
-        finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots)
+        finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots, lifeline)
         run.log.end_output()
         if finished.killed:
             run.log.say("ended what the command left running: " + printable(", ".join(finished.killed)))
@@ -113,7 +120,9 @@ def _admit(prepared: Prepared, payload: bytes | PayloadError) -> tuple[Any, Mapp
     return prepared.schema.split(value)
 
 
-async def _run_command(prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots) -> Finished:
+async def _run_command(
+    prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots, lifeline: Lifeline | None
+) -> Finished:
     loop = asyncio.get_running_loop()
     output = _Output(run, loop)
     timers = _Timers(prepared, run, loop)
@@ -123,7 +132,12 @@ async def _run_command(prepared: Prepared, run: Run, workdir: Workdir, stdin: by
         timers.start()
         command = Command(prepared.script.command, run.env, workdir.fd, stdin_fd)
         return await run_command(
-            slot, command, on_output=output.take, abort=run.abort, grace_s=prepared.script.kill_grace_s
+            slot,
+            command,
+            on_output=output.take,
+            abort=run.abort,
+            grace_s=prepared.script.kill_grace_s,
+            lifeline=lifeline,
         )
     finally:
         timers.stop()

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from engine.errors import SupervisorError
 from engine.exits import Exit
 from engine.process.abort import Abort
+from engine.process.lifeline import Lifeline
 from engine.process.slots import Ended, Exited, Slot, SpawnError
 
 _T = TypeVar("_T")
@@ -46,13 +47,21 @@ class Finished:
     clean: bool = True
 
 
-async def run_command(slot: Slot, command: Command, *, on_output: OnOutput, abort: Abort, grace_s: float) -> Finished:
+async def run_command(
+    slot: Slot,
+    command: Command,
+    *,
+    on_output: OnOutput,
+    abort: Abort,
+    grace_s: float,
+    lifeline: Lifeline | None = None,
+) -> Finished:
     """Start the command and return when it and everything that it started have ended.
 
     `on_output` is called with "stdout" or "stderr" and a block of bytes, in the order of reading, in the loop's
     thread; it must not block. On `abort`: SIGTERM, `grace_s` seconds (0: none), SIGKILL. Raises SpawnError when
     the command cannot be started and SupervisorError when the supervisor is gone (the nursery then ends the tree).
-    Cancelling this coroutine breaks the slot, which ends the tree too.
+    `lifeline`: see there. Cancelling this coroutine breaks the slot, which ends the tree too.
     """
     pipes = _Pipes(on_output)
     try:
@@ -60,7 +69,10 @@ async def run_command(slot: Slot, command: Command, *, on_output: OnOutput, abor
             [os.fsencode(word) for word in command.argv],
             {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
             [command.stdin_fd, *pipes.writers, command.folder_fd],
+            lifeline.granted_s if lifeline else None,
         )
+        if lifeline:
+            lifeline.bind(slot.alive)
         pipes.start()
         end = await _wait_for_exit(slot, exited, abort, grace_s)
         ended = Ended()
@@ -78,6 +90,8 @@ async def run_command(slot: Slot, command: Command, *, on_output: OnOutput, abor
         await pipes.drained(DRAIN_S)  # the nursery is ending the tree
         raise
     finally:
+        if lifeline:
+            lifeline.bind(None)
         pipes.close()
 
 

@@ -21,7 +21,7 @@ _PROGRAM = """\
 import sys
 sys.path.insert(0, sys.argv[1])
 from engine.process.supervisor import main
-main(int(sys.argv[2]))
+main(*map(int, sys.argv[2:]))
 """
 
 
@@ -61,18 +61,26 @@ class Slot:
         self._ended: asyncio.Future[Ended] | None = None
         self.usable = True
 
-    def start(self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int]) -> asyncio.Future[Exited]:
+    def start(
+        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int], alive_s: float | None = None
+    ) -> asyncio.Future[Exited]:
         """Start a command; `fds` are stdin, stdout, stderr and the folder it starts in, all duplicated.
+
+        With `alive_s` the supervisor kills the tree after so many seconds unless `alive` says more.
 
         The future yields Exited, or raises SpawnError (the slot is free again) or SupervisorError.
         """
         self._exited = self._loop.create_future()
         self._ended = None
         try:
-            wire.send(self._sock, ("run", list(argv), dict(env)), fds)
+            wire.send(self._sock, ("run", list(argv), dict(env), alive_s), fds)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
         return self._exited
+
+    def alive(self, alive_s: float) -> None:
+        """This worker still has the run: let the tree go on for so many seconds from now."""
+        self._tell("alive", alive_s)
 
     def terminate(self) -> None:
         """SIGTERM to the command and its process group. Does nothing when it has ended."""
@@ -97,9 +105,9 @@ class Slot:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
 
-    def _tell(self, word: str) -> None:
+    def _tell(self, *message: object) -> None:
         try:
-            wire.send(self._sock, (word,))
+            wire.send(self._sock, message)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
 
@@ -142,7 +150,9 @@ class Slots:
     command that still runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hold: Sequence[int] = ()) -> None:
+        """`hold`: descriptors that the supervisors keep open for as long as anything of a run lives, such as a lock."""
+        self._hold = tuple(hold)
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._free: list[Slot] = []
@@ -198,14 +208,15 @@ class Slots:
             self._control.close()
         ours, theirs = wire.pair()
         with theirs:
+            held = (theirs.fileno(), *self._hold)
             self._nursery = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(_ROOT), str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(_ROOT), *map(str, held)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={},
-                pass_fds=[theirs.fileno()],
+                pass_fds=held,
             )
         self._control = ours
 

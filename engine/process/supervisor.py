@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 from engine.process import tree, wire
@@ -28,10 +29,14 @@ _ALL_SIGNALS = [number for number in signal.valid_signals() if number not in (si
 # Rounds of killing before the worker is told that something does not die; each lasts 20 ms at the most.
 _ROUNDS_BEFORE_REPORT = 300
 _LAST_MOMENT_MS = 30
+# A tree whose time is over is killed again and again, a generation each time, until nothing is left of it.
+_LAPSED_AGAIN_S = 0.01
 
 
-def main(control_fd: int) -> None:
-    """Entry of the nursery. `control_fd` is its end of the socket pair that the worker holds."""
+def main(control_fd: int, *held: int) -> None:
+    """Entry of the nursery. `control_fd` is its end of the socket pair that the worker holds; `held` stay open."""
+    for fd in (control_fd, *held):
+        os.set_inheritable(fd, False)  # no command gets them
     os.setsid()  # a Ctrl-C at the worker's terminal is for the worker to answer
     os.umask(0o077)
     os.chdir("/")
@@ -91,9 +96,23 @@ def _reap_slots(slots: set[int]) -> bool:
 class _Run:
     """The run that a slot has at the moment."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, alive_s: float | None) -> None:
         self.main = pid
         self.exited = False
+        self.deadline_s: float | None = None
+        self.live(alive_s)
+
+    def live(self, alive_s: float | None) -> None:
+        """Let it go on for so long unless the worker says more; None: for as long as the worker lives."""
+        self.deadline_s = None if alive_s is None else time.monotonic() + alive_s
+
+    @property
+    def left_ms(self) -> int | None:
+        return None if self.deadline_s is None else max(0, int((self.deadline_s - time.monotonic()) * 1000) + 1)
+
+    @property
+    def lapsed(self) -> bool:
+        return self.deadline_s is not None and time.monotonic() >= self.deadline_s
 
 
 def _slot(sock: socket.socket) -> None:
@@ -106,7 +125,11 @@ def _slot(sock: socket.socket) -> None:
     run: _Run | None = None
     try:
         while True:
-            ready = {fd for fd, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(run.left_ms if run else None)}
+            if run and run.lapsed:
+                # The worker is frozen or cut off: by now another may have the run.
+                tree.signal_all(signal.SIGKILL)
+                run.live(_LAPSED_AGAIN_S)
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 run = _collect(sock, run)
@@ -123,8 +146,10 @@ def _slot(sock: socket.socket) -> None:
 
 def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: list[int]) -> _Run | None:
     match message:
-        case ("run", argv, env):
-            return _spawn(sock, argv, env, fds)
+        case ("run", argv, env, alive_s):
+            return _spawn(sock, argv, env, alive_s, fds)
+        case ("alive", alive_s) if run:
+            run.live(alive_s)
         case ("terminate",) if run:
             tree.signal_all(signal.SIGTERM)
         case ("kill",) if run and not run.exited:
@@ -136,7 +161,9 @@ def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: 
     return run
 
 
-def _spawn(sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], fds: list[int]) -> _Run | None:
+def _spawn(
+    sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], alive_s: float | None, fds: list[int]
+) -> _Run | None:
     stdin, stdout, stderr, folder = fds
     try:
         os.fchdir(folder)
@@ -161,7 +188,7 @@ def _spawn(sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], fds:
         os.chdir("/")
         for fd in fds:
             os.close(fd)
-    return _Run(pid)
+    return _Run(pid, alive_s)
 
 
 def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:
@@ -215,4 +242,4 @@ def _wake_on_sigchld() -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from worker.config import load_settings
 from worker.daemons.wiring import NotReachable, Store, open_store
 from worker.model import Task
+from worker.store import StoreUnavailable
 
 _T = TypeVar("_T")
 DEADLINE_S = 30.0
@@ -84,7 +85,7 @@ class Site:
         try:
             self.ask(lambda store: store.records.counts())  # a producer that finds no broker waits for seconds
             probe = self.finished(self.send("ready", {}), within_s=5)
-        except (NotReachable, OperationalError, AssertionError):
+        except (NotReachable, StoreUnavailable, OperationalError, AssertionError):
             return False
         return name is None or probe.runs[0].worker == name
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
 
 from engine.execute import Resources
 from engine.process.slots import Slots
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
+from worker.daemons.place import Place
 from worker.daemons.wiring import Deployment, Store, open_store
 from worker.operations.leases import Leases
+from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
 from worker.operations.prune import prune
 from worker.operations.rescue import rescue
+from worker.operations.salvage import salvage_log
+from worker.store import StoreUnavailable
 
 _logger = structlog.get_logger("penstock.worker")
 _REST_S = 1.0
 _RESCUE_S = 2.0
 _PRUNE_S = 30.0
+_SALVAGE_S = 3.0
 _BROKER_AWAY_S = 1.0
 DRAINED = 4  # the exit code of a worker that a command or a plugin has told that something is wrong with it
 
@@ -74,9 +77,12 @@ class Worker:
 
     async def run(self) -> int:
         """Until it is stopped; the exit code of the process. Raises NotReachable when there is no store."""
-        place = f"{self.name}-{os.getpid()}"
-        spool, work = (_private(self._settings.state_dir, kind, place) for kind in ("spool", "work"))
-        async with open_store(self._settings) as store, Slots() as slots:
+        with Place(self._settings.state_dir, self.name) as place:
+            await self._live(place)
+        return self._exit_code
+
+    async def _live(self, place: Place) -> None:
+        async with open_store(self._settings) as store, Slots(hold=[place.lock]) as slots:
             leases = Leases(store.records, self.name, self._settings.worker.lease_s)
             publisher = self._open_publisher(store)
             source = self._open_source(store)
@@ -87,8 +93,8 @@ class Worker:
                 live_log=store.live_log,
                 files=store.files,
                 leases=leases,
-                resources=Resources(slots, work, self),
-                spool=spool,
+                resources=Resources(slots, place.work, self),
+                spool=place.spool,
                 lease_s=self._settings.worker.lease_s,
             )
             beside = [
@@ -99,6 +105,7 @@ class Worker:
                     self._rest(),
                     self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher)),
                     self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
+                    self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
                 )
             ]
             try:
@@ -110,10 +117,6 @@ class Worker:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
-        for folder in (spool, work):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        return self._exit_code
 
     async def _consume(self, source: Source) -> None:
         opened = False
@@ -193,22 +196,25 @@ class Worker:
                 except Exception:
                     _logger.exception("a plugin failed", plugin=plugin.name)
 
+    async def _salvage(self, place: Place, store: Store) -> None:
+        """Record, keep and remove what dead workers of this host left below the state folder."""
+        for dead in place.dead():
+            if dead.spool.is_dir():
+                await record_spooled(dead.spool, store.records)
+            for task_id, run, text in dead.logs():
+                salvage_log(store.files, task_id, run, text)
+            if not await asyncio.to_thread(dead.remove):
+                _logger.warning("folders of a dead worker could not be removed", place=dead.name)
+
     async def _prune(self, store: Store) -> None:
         await prune(store.records, store.files, age_s=self._settings.retention_s, count=self._settings.retention_count)
 
     async def _repeat(self, every_s: float, what: str, call: Callable[[], Awaitable[object]]) -> None:
         while True:
-            await asyncio.sleep(every_s)
             try:
                 await call()
+            except (StoreUnavailable, BrokerAway) as error:
+                _logger.warning(f"cannot {what}; trying again", error=str(error))
             except Exception:
                 _logger.exception(f"cannot {what}; trying again")
-
-
-def _private(state_dir: Path, kind: str, place: str) -> Path:
-    """A folder below the state folder that is nobody else's to look into, as are those above it."""
-    path = state_dir
-    for folder in (state_dir, state_dir / kind, state_dir / kind / place):
-        folder.mkdir(mode=0o700, parents=folder == state_dir, exist_ok=True)
-        path = folder
-    return path
+            await asyncio.sleep(every_s)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from engine.log import printable
 from engine.process.abort import Abort
+from engine.process.lifeline import Lifeline
 from worker.model.task import CancelRequest, Claim
 from worker.store import Records, StoreError
 
@@ -24,6 +26,13 @@ def cancelled_by(request: CancelRequest) -> str:
     return f"cancelled by {printable(request.by)}" + (f": {printable(request.why)}" if request.why else "")
 
 
+@dataclass(slots=True)
+class _Held:
+    abort: Abort
+    lifeline: Lifeline
+    renewed_at_s: float
+
+
 class Leases:
     """Lives in the worker's event loop; `keep` runs as a task of its own for as long as the worker."""
 
@@ -31,23 +40,30 @@ class Leases:
         self._records = records
         self._worker = worker
         self._lease_s = lease_s
-        self._held: dict[Claim, Abort] = {}
-        self._renewed_at_s: dict[Claim, float] = {}
+        self._held: dict[Claim, _Held] = {}
 
     @contextmanager
-    def held(self, claim: Claim, abort: Abort) -> Iterator[None]:
-        """Renew the claim until the block ends; `abort` is requested when it is lost or the task cancelled."""
-        self._held[claim] = abort
-        self._renewed_at_s[claim] = asyncio.get_running_loop().time()
+    def held(self, claim: Claim, abort: Abort, claimed_at_s: float) -> Iterator[Lifeline]:
+        """Renew the claim until the block ends; `abort` is requested when it is lost or the task cancelled.
+
+        `claimed_at_s`: when the claim was asked for, by the loop's clock. The lifeline is for the supervisor of the
+        run, which ends it when this process cannot.
+        """
+        left_s = claimed_at_s + self._lease_s * _FENCE - asyncio.get_running_loop().time()
+        held = _Held(abort, Lifeline(max(0.0, left_s)), claimed_at_s)
+        self._held[claim] = held
         try:
-            yield
+            yield held.lifeline
         finally:
             del self._held[claim]
-            del self._renewed_at_s[claim]
+
+    def lapsed(self, claim: Claim) -> bool:
+        """Whether somebody else may have the run by now."""
+        return asyncio.get_running_loop().time() - self._held[claim].renewed_at_s > self._lease_s * _FENCE
 
     def abort_all(self, status: str, reason: str, message: str) -> None:
-        for abort in self._held.values():
-            abort.request(status, reason, message)
+        for held in self._held.values():
+            held.abort.request(status, reason, message)
 
     async def keep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -65,17 +81,19 @@ class Leases:
         claims = list(self._held)
         renewals = await self._records.renew(self._worker, claims, self._lease_s)
         for claim, renewal in zip(claims, renewals, strict=True):
-            abort = self._held.get(claim)
-            if abort is None:
+            held = self._held.get(claim)
+            if held is None:
                 continue
             if renewal.lost:
-                abort.request("exception", "claim-expired", "another worker may have this run by now")
+                held.abort.request("exception", "claim-expired", "another worker may have this run by now")
             else:
-                self._renewed_at_s[claim] = asked_at_s
+                held.renewed_at_s = asked_at_s
+                left_s = asked_at_s + self._lease_s * _FENCE - asyncio.get_running_loop().time()
+                held.lifeline.extend(max(0.0, left_s))
             if renewal.cancel:
-                abort.request("cancelled", "cancelled", cancelled_by(renewal.cancel))
+                held.abort.request("cancelled", "cancelled", cancelled_by(renewal.cancel))
 
     def _fence(self, now_s: float) -> None:
-        for claim, abort in self._held.items():
-            if now_s - self._renewed_at_s[claim] > self._lease_s * _FENCE:
-                abort.request("exception", "claim-expired", "the claim could not be renewed")
+        for held in self._held.values():
+            if now_s - held.renewed_at_s > self._lease_s * _FENCE:
+                held.abort.request("exception", "claim-expired", "the claim could not be renewed")

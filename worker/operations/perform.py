@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -17,13 +18,15 @@ from engine.log import LogWriter
 from engine.outcome import Outcome
 from engine.plugin import Prepared
 from engine.process.abort import Abort
+from engine.process.lifeline import Lifeline
 from engine.schema import dump_payload, parse_payload
 from worker.broker import Delivery
 from worker.model import ArtifactRecord, NewTask, Resolution, Status
-from worker.model.answers import Claimed
+from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
 from worker.operations.leases import Leases, cancelled_by
+from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
-from worker.store import Records
+from worker.store import Records, StoreUnavailable
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
 
@@ -59,11 +62,7 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     new = None
     if not delivery.hint:
         payload, new = enqueued(delivery, prepared)
-    claim_id = os.urandom(6).hex()
-    claimed = await until_stored(
-        lambda: performer.records.claim(delivery.task_id, performer.worker, performer.lease_s, new, claim_id=claim_id),
-        "claim",
-    )
+    claimed, claimed_at_s = await _claim(delivery.task_id, new, performer)
     log = _logger.bind(task=delivery.task_id, script=delivery.script)
     if not isinstance(claimed, Claimed):
         log.info("not claimed", why=claimed.refusal.value)
@@ -73,14 +72,10 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     log = log.bind(run=claimed.claim.run)
     log.info("run started")
     abort = Abort()
-    with performer.leases.held(claimed.claim, abort):
-        outcome = await _run(performer, prepared, claimed, payload, abort)
-        recorded = await until_stored(
-            lambda: performer.records.resolve(
-                claimed.claim, resolution(outcome), next_run=outcome.reason in RETRIED and claimed.retries > 0
-            ),
-            "record the outcome",
-        )
+    with performer.leases.held(claimed.claim, abort, claimed_at_s) as lifeline:
+        outcome = await _run(performer, prepared, claimed, payload, abort, lifeline)
+        outcome = _fenced(outcome, performer.leases.lapsed(claimed.claim))
+        recorded = await _record(performer, prepared, claimed, outcome)
     log.info(
         "run ended",
         status=outcome.status,
@@ -91,8 +86,58 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     )
 
 
+async def _claim(task_id: str, new: NewTask | None, performer: Performer) -> tuple[Claimed | Refused, float]:
+    """The store's answer, and when it was asked for, by the loop's clock."""
+    loop = asyncio.get_running_loop()
+    claim_id = os.urandom(6).hex()
+    asked_at_s = loop.time()
+
+    async def ask() -> Claimed | Refused:
+        nonlocal asked_at_s
+        asked_at_s = loop.time()
+        return await performer.records.claim(task_id, performer.worker, performer.lease_s, new, claim_id=claim_id)
+
+    return await until_stored(ask, "claim"), asked_at_s
+
+
+def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
+    """What the supervisor ended because we were frozen or cut off has not failed by itself."""
+    if lapsed and outcome.exit and outcome.exit.signal == signal.SIGKILL and outcome.reason == "internal-error":
+        message = "the claim could not be renewed in time"
+        return replace(outcome, status="exception", reason="claim-expired", message=message)
+    return outcome
+
+
+async def _record(performer: Performer, prepared: Prepared, claimed: Claimed, outcome: Outcome) -> Resolved:
+    """Record the end of the run. While the store is away it waits on the disk too, should we die."""
+    claim, end = claimed.claim, resolution(outcome)
+    again = outcome.reason in RETRIED and claimed.retries > 0
+    spooled: Path | None = None
+
+    async def resolve() -> Resolved:
+        nonlocal spooled
+        try:
+            return await performer.records.resolve(claim, end, next_run=again)
+        except StoreUnavailable:
+            spooled = spooled or spool_outcome(performer.spool, claim, end)
+            raise
+
+    resolved = await until_stored(resolve, "record the outcome")
+    if spooled:
+        spooled.unlink(missing_ok=True)  # noqa: ASYNC240 - one small file, after an outage
+    if resolved.outcome is ResolveOutcome.STALE:
+        # The run was given its end by others: nothing that we stored for it may be taken for its result.
+        await asyncio.to_thread(performer.files.run(claim.task_id, claim.run).discard_artifacts)
+    return resolved
+
+
 async def _run(
-    performer: Performer, prepared: Prepared, claimed: Claimed, payload: bytes | PayloadError, abort: Abort
+    performer: Performer,
+    prepared: Prepared,
+    claimed: Claimed,
+    payload: bytes | PayloadError,
+    abort: Abort,
+    lifeline: Lifeline,
 ) -> Outcome:
     """Execute under the claim, and keep log and artifacts. A fault of ours is an outcome too, and is logged."""
     claim = claimed.claim
@@ -114,6 +159,7 @@ async def _run(
             store=kept,
             abort=abort,
             resources=performer.resources,
+            lifeline=lifeline,
         )
         kept.keep_log(log.path, log.index_path)
         if outcome.artifacts:

@@ -88,6 +88,21 @@ class RunFiles:
         """Flushes the names of all artifacts put since the last call; does nothing when there are none."""
         self._artifacts.commit()
 
+    def discard_artifacts(self) -> bool:
+        """Removes what was put. Returns whether nothing is left; absent is fine. Never raises OSError."""
+        try:
+            root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                folder = open_below(root, [part.encode() for part in self._within], make=False)
+            finally:
+                os.close(root)
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        try:
+            return remove_entry(folder, ARTIFACTS)
+        finally:
+            os.close(folder)
+
     def open(self, name: str) -> BinaryIO:
         """The artifact's bytes. FileNotFoundError when it is absent, and for a name that cannot be one."""
         return self._artifacts.open(name)

@@ -1,0 +1,26 @@
+"""Lifeline: how long a command may go on without word from its worker.
+
+A worker that is frozen can neither renew its claim on a run nor end the command. So its supervisor does, when the
+time that was last granted is over; nobody else may have the run before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Lifeline:
+    """Granted by whoever renews the claim; heard by the supervisor of the run, once it has one."""
+
+    def __init__(self, granted_s: float) -> None:
+        self.granted_s = granted_s
+        self._hear: Callable[[float], None] | None = None
+
+    def extend(self, granted_s: float) -> None:
+        """The run may go on for so many seconds from now."""
+        self.granted_s = granted_s
+        if self._hear:
+            self._hear(granted_s)
+
+    def bind(self, hear: Callable[[float], None] | None) -> None:
+        self._hear = hear

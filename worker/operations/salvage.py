@@ -1,0 +1,19 @@
+"""Salvage: keep the log of a run whose worker was killed, as far as it had been written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from worker.store.files import Files
+
+_logger = structlog.get_logger("penstock.worker")
+
+
+def salvage_log(files: Files, task_id: str, run: int, text: Path) -> None:
+    """Move it to where the log of a finished run is, unless there is one. Raises OSError."""
+    kept = files.run(task_id, run)
+    if not kept.log_path.exists():
+        kept.keep_log(text, text.with_suffix(".idx"))
+        _logger.info("log of a dead worker kept", task=task_id, run=run)
