@@ -12,6 +12,8 @@ from worker.broker.envelope import Envelope
 
 # A message that Penstock itself published carries this header and no payload: the record holds that.
 HINT_HEADER = "penstock-hint"
+# The body of a message with this header is the payload itself: it came as a plain document, without an envelope.
+PLAIN_HEADER = "penstock-plain"
 _JSON = "application/json"
 _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii"})
 # Around the payload stand brackets and Celery's own canvas fields.
@@ -48,6 +50,8 @@ def read_body(envelope: Envelope, most: int) -> Enqueued:
 
     Parsed as strictly as any payload. Never raises: what is wrong is in the result.
     """
+    if envelope.headers.get(PLAIN_HEADER):
+        return Enqueued(envelope.body)
     content_type, encoding = envelope.content_type, (envelope.content_encoding or "utf-8").lower()
     if envelope.headers.get("compression"):
         return _refused("the message is compressed; only plain JSON is taken")

@@ -88,9 +88,10 @@ def _first_protocol(body: bytes) -> tuple[Any, Any]:
     return message.get("task"), message.get("id")
 
 
-def seal(name: str, task_id: str, queue: str, headers: dict[str, Any], priority: int = 0) -> bytes:
-    """A message of protocol 2 without arguments, as Celery's own producer writes it."""
-    body = b"[[], {}, {}]"
+def seal(
+    name: str, task_id: str, queue: str, headers: dict[str, Any], *, priority: int = 0, body: bytes = b"[[], {}, {}]"
+) -> bytes:
+    """A message of protocol 2, without arguments unless told otherwise, as Celery's own producer writes it."""
     message = {
         "body": base64.b64encode(body).decode(),
         "content-encoding": "utf-8",

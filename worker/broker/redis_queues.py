@@ -142,6 +142,17 @@ class RedisQueues:
         self._done.append(taken)
         self._done_soon.set()
 
+    async def replace(self, taken: Taken, raw: bytes) -> Taken:
+        """Put other bytes in the place of a message that is ours: what is delivered again, should we die, is this."""
+        held = self._held[taken.queue]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.lrem(held, 1, taken.raw)  # type: ignore[arg-type]
+            pipe.lpush(held, raw)
+            await pipe.execute()
+        self._known[taken] -= 1
+        self._known += Counter()
+        return self._know(taken.queue, raw)
+
     def give_back(self, taken: Taken) -> None:
         """Another consumer shall have it: back to the front of its queue, soon."""
         returning = asyncio.ensure_future(self._return(taken))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from worker.broker.delivery import Delivery, is_hint, read_body
-from worker.broker.envelope import TASK_PREFIX, NotAMessage, open_envelope
+from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
+from worker.broker.envelope import TASK_PREFIX, NotAMessage, open_envelope, seal
 from worker.broker.redis_queues import RedisQueues, Taken
 from worker.broker.source import BrokerAway, Unreadable
 
@@ -18,11 +20,22 @@ _BEAT_S = 4.0
 
 
 class RedisSource:
-    """`scripts` are the names that deliveries may have; a message for another is unreadable."""
+    """`scripts` are the names that deliveries may have; a message for another is unreadable.
 
-    def __init__(self, redis: Redis, consumer: str, queues: Sequence[str], scripts: Collection[str]) -> None:
+    `plain` names the script of a queue in which a document without an envelope is the payload of a new task.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        consumer: str,
+        queues: Sequence[str],
+        scripts: Collection[str],
+        plain: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._queues = RedisQueues(redis, consumer, queues)
         self._scripts = scripts
+        self._plain = plain
 
     async def open(self) -> None:
         async with _broker_errors():
@@ -30,7 +43,7 @@ class RedisSource:
 
     async def take(self, room: int) -> Sequence[Delivery | Unreadable]:
         async with _broker_errors():
-            taken = await self._queues.take(room)
+            taken = [await self._enveloped(one) for one in await self._queues.take(room)]
         return [self._read(one) for one in taken]
 
     async def tend(self) -> None:
@@ -47,6 +60,18 @@ class RedisSource:
                 await self._queues.beat()
             except (RedisError, OSError):
                 continue  # who takes from the broker notices and says so
+
+    async def _enveloped(self, taken: Taken) -> Taken:
+        """A plain document gets an envelope, and so an id, before anything is done with it."""
+        script = self._plain.get(taken.queue)
+        if script is None:
+            return taken
+        try:
+            open_envelope(taken.raw)
+        except NotAMessage:
+            sealed = seal(TASK_PREFIX + script, str(uuid.uuid4()), taken.queue, {PLAIN_HEADER: 1}, body=taken.raw)
+            return await self._queues.replace(taken, sealed)
+        return taken
 
     def _read(self, taken: Taken) -> Delivery | Unreadable:
         def acknowledge() -> None:
