@@ -15,7 +15,7 @@ from engine.errors import PayloadError, SupervisorError
 from engine.log import LogWriter, Source, printable
 from engine.outcome import Outcome
 from engine.plugin import Host, Plugin, PluginFault, Prepared, Run, fault
-from engine.process.abort import Abort
+from engine.process.abort import Abort, Reason
 from engine.process.lifeline import Lifeline
 from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
@@ -94,7 +94,7 @@ async def _perform(
         except Exception as error:
             raise fault(plugin, error) from error
     if run.abort.reason:
-        return _aborted(run, None)
+        return _aborted(run.abort.reason, None)
     workdir = Workdir.create(resources.work_root, f"{run.task_id}-{run.run_id}-{os.urandom(4).hex()}")
     try:
         finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots, lifeline)
@@ -126,8 +126,12 @@ async def _run_command(
     loop = asyncio.get_running_loop()
     output = _Output(run, loop)
     timers = _Timers(prepared, run, loop)
-    slot = slots.acquire()
     stdin_fd = open_stdin(stdin)
+    try:
+        slot = slots.acquire()
+    except SupervisorError:
+        os.close(stdin_fd)
+        raise
     try:
         timers.start()
         command = Command(prepared.script.command, run.env, workdir.fd, stdin_fd)
@@ -224,9 +228,11 @@ async def _wipe(workdir: Workdir, run: Run) -> None:
 
 
 def _judge(prepared: Prepared, run: Run, finished: Finished, collected: Collected) -> Outcome:
-    """What the end of the command means."""
-    if run.abort.reason:
-        return _aborted(run, finished)
+    """What the end of the command means. What was asked of it after its end does not count, but for a lost claim."""
+    late = run.abort.reason
+    reason = finished.aborted or (late if late and late.reason == "claim-expired" else None)
+    if reason:
+        return _aborted(reason, finished)
     verdict = prepared.script.exit_codes.verdict(finished.exit)
     outcome = Outcome(
         verdict.status,
@@ -246,9 +252,7 @@ def _judge(prepared: Prepared, run: Run, finished: Finished, collected: Collecte
     return outcome
 
 
-def _aborted(run: Run, finished: Finished | None) -> Outcome:
-    assert run.abort.reason is not None
-    reason = run.abort.reason
+def _aborted(reason: Reason, finished: Finished | None) -> Outcome:
     return Outcome(reason.status, reason.reason, reason.message, exit=finished.exit if finished else None)
 
 

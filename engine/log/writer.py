@@ -52,7 +52,12 @@ class LogWriter:
         self.index_path = path.with_suffix(".idx")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags, 0o600)
-        self._index_fd = os.open(self.index_path, flags, 0o600)
+        try:
+            self._index_fd = os.open(self.index_path, flags, 0o600)
+        except OSError:
+            os.close(self._fd)
+            path.unlink()
+            raise
         self._index = IndexBuffer()
         self._tap = tap
         self._clock_ms = clock_ms

@@ -6,6 +6,7 @@ time that was last granted is over; nobody else may have the run before that.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 
@@ -13,12 +14,17 @@ class Lifeline:
     """Granted by whoever renews the claim; heard by the supervisor of the run, once it has one."""
 
     def __init__(self, granted_s: float) -> None:
-        self.granted_s = granted_s
+        self._until_s = time.monotonic() + granted_s
         self._hear: Callable[[float], None] | None = None
+
+    @property
+    def left_s(self) -> float:
+        """Seconds from now; 0 when the time is over."""
+        return max(0.0, self._until_s - time.monotonic())
 
     def extend(self, granted_s: float) -> None:
         """The run may go on for so many seconds from now."""
-        self.granted_s = granted_s
+        self._until_s = time.monotonic() + granted_s
         if self._hear:
             self._hear(granted_s)
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from engine.errors import SupervisorError
 from engine.exits import Exit
-from engine.process.abort import Abort
+from engine.process.abort import Abort, Reason
 from engine.process.lifeline import Lifeline
 from engine.process.slots import Ended, Exited, Slot, SpawnError
 
@@ -40,9 +40,13 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`exit` is the main process's. `killed` names what had outlived it; not `clean`: something cannot be killed."""
+    """`exit` is the main process's; `aborted` why it was asked to end before it had.
+
+    `killed` names what had outlived it; not `clean`: something cannot be killed.
+    """
 
     exit: Exit
+    aborted: Reason | None = None
     killed: tuple[str, ...] = ()
     clean: bool = True
 
@@ -69,19 +73,19 @@ async def run_command(
             [os.fsencode(word) for word in command.argv],
             {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
             [command.stdin_fd, *pipes.writers, command.folder_fd],
-            lifeline.granted_s if lifeline else None,
+            lifeline.left_s if lifeline else None,
         )
         if lifeline:
             lifeline.bind(slot.alive)
         pipes.start()
-        end = await _wait_for_exit(slot, exited, abort, grace_s)
+        end, aborted = await _wait_for_exit(slot, exited, abort, grace_s)
         ended = Ended()
         if end.survivors:
-            if abort.reason is None:
+            if aborted is None:
                 await pipes.drained(DRAIN_S)
             ended = await _within(slot.end(), "what the command left behind does not end")
         await pipes.drained(DRAIN_S)
-        return Finished(end.exit, ended.names, ended.clean)
+        return Finished(end.exit, aborted, ended.names, ended.clean)
     except asyncio.CancelledError:
         slot.close()
         raise
@@ -95,15 +99,19 @@ async def run_command(
         pipes.close()
 
 
-async def _wait_for_exit(slot: Slot, exited: asyncio.Future[Exited], abort: Abort, grace_s: float) -> Exited:
+async def _wait_for_exit(
+    slot: Slot, exited: asyncio.Future[Exited], abort: Abort, grace_s: float
+) -> tuple[Exited, Reason | None]:
+    """How the command ended, and why it was told to when it did not end by itself."""
     await asyncio.wait((exited, abort.requested), return_when=asyncio.FIRST_COMPLETED)
+    if exited.done():
+        return exited.result(), None
+    if grace_s > 0:
+        slot.terminate()
+        await asyncio.wait((exited,), timeout=grace_s)
     if not exited.done():
-        if grace_s > 0:
-            slot.terminate()
-            await asyncio.wait((exited,), timeout=grace_s)
-        if not exited.done():
-            slot.kill()
-    return await _within(exited, "the command does not end after SIGKILL")
+        slot.kill()
+    return await _within(exited, "the command does not end after SIGKILL"), abort.reason
 
 
 async def _within(future: asyncio.Future[_T], message: str) -> _T:
@@ -124,7 +132,11 @@ class _Pipes:
         self._drained: asyncio.Future[None] = self._loop.create_future()
         sources: tuple[Stream, Stream] = ("stdout", "stderr")
         for source in sources:
-            reader, writer = os.pipe2(os.O_CLOEXEC)
+            try:
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+            except OSError:
+                self.close()
+                raise
             os.set_blocking(reader, False)  # the writing end stays blocking: programs expect that of their stdout
             self._open[reader] = source
             self.writers.append(writer)

@@ -104,6 +104,7 @@ class Slot:
             return
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+        self._fail("the supervisor was let go")
 
     def _tell(self, *message: object) -> None:
         try:
@@ -131,8 +132,10 @@ class Slot:
                 self._break("the supervisor of the run was killed")
 
     def _break(self, why: str) -> None:
-        if self.usable:
-            self.close()
+        self._fail(why)
+        self.close()
+
+    def _fail(self, why: str) -> None:
         for future in (self._exited, self._ended):
             if future and not future.done():
                 future.set_exception(SupervisorError(why))

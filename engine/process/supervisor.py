@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from typing import Any
@@ -66,7 +67,11 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
                 orphaned = True
                 poll.unregister(control)
                 continue
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError:  # no more processes are allowed; the worker sees its end of the socket close
+                os.close(fds[0])
+                continue
             if pid == 0:
                 control.close()
                 os.close(wakeup)
@@ -167,19 +172,8 @@ def _spawn(
     stdin, stdout, stderr, folder = fds
     try:
         os.fchdir(folder)
-        pid = os.posix_spawn(
-            argv[0],
-            argv,
-            env,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, stdout, 1),
-                (os.POSIX_SPAWN_DUP2, stderr, 2),
-            ],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=_ALL_SIGNALS,
-        )
+        # Not os.posix_spawn: glibc's starts every program with its two internal signals ignored.
+        process = subprocess.Popen(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         wire.send(sock, ("failed", number, str(error)))
@@ -188,6 +182,8 @@ def _spawn(
         os.chdir("/")
         for fd in fds:
             os.close(fd)
+    pid = process.pid
+    process.returncode = 0  # it is reaped with all others, not by this object
     return _Run(pid, alive_s)
 
 

@@ -142,11 +142,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_EXACT = 2.0**53  # from here on a float has no room for every whole number
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise _Suspicious
-    return number
+    return number if abs(number) < _EXACT else _whole(text, number)
+
+
+def _whole(text: str, number: float) -> float:
+    """A large whole number that was written with a decimal point keeps its digits as an integer."""
+    digits, point, fraction = text.partition(".")
+    return int(digits) if point and not fraction.strip("0") else number
 
 
 def _no_constant(text: str) -> Any:

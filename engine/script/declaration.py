@@ -12,6 +12,8 @@ _ARGUMENT_CHARS = 131_071
 _NO_NUL = r"^[^\x00]*$"
 _QUEUE = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
+# Ends that the command itself, or what it left, is to blame for; nobody but its author knows whether to try again.
+RETRY_REASONS = ("exit-code", "malformed-payload", "internal-error", "max-run-time", "no-output", "artifact-error")
 
 _MEANING = {"enum": list(MEANINGS)}
 
@@ -127,11 +129,69 @@ _RUN: dict[str, Any] = {
         "type": "string",
         "pattern": _QUEUE,
     },
+    "idempotent": {
+        "description": (
+            "Whether it does no harm when a run that may have begun is repeated. If not, nothing is ever run twice "
+            "unless `retries` says so."
+        ),
+        "type": "boolean",
+        "default": True,
+    },
     "retries": {
-        "description": "Further runs after a failure of the infrastructure, such as a lost worker; none when absent.",
+        "description": (
+            "Further runs after a failure that is not the command's (a worker that was stopped or lost, a missing "
+            "resource), or that `retryOn` names. Default: 2, or 0 when `idempotent` is false."
+        ),
         "type": "integer",
         "minimum": 0,
         "maximum": 100,
+    },
+    "retryOn": {
+        "description": "Reasons of the command's own after which it is run again, too, as often as `retries` say.",
+        "type": "array",
+        "uniqueItems": True,
+        "items": {"enum": list(RETRY_REASONS)},
+        "default": [],
+        "examples": [["exit-code", "max-run-time"]],
+    },
+    "retryDelay": _duration(
+        "The pause before a run that `retryOn` asks for; doubled each time, at most 5 minutes.", default="1s"
+    ),
+    "concurrency": {
+        "description": "How many runs of it there may be at a time, in all workers together; no limit when absent.",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100_000,
+    },
+    "rateLimit": {
+        "description": (
+            "How many runs of it may start in a time, in all workers together: a number, a slash and s, m, h or d, "
+            "or a duration; no limit when absent."
+        ),
+        "type": "string",
+        "examples": ["10/m", "1/30s"],
+    },
+    "retention": {
+        "description": (
+            "How long finished tasks of it are kept, with logs and artifacts; what is absent is as in the settings."
+        ),
+        "type": "object",
+        "additionalProperties": False,
+        "minProperties": 1,
+        "properties": {
+            "age": {
+                "description": "Those older than this are removed. Seconds, or text such as 12h, 90d.",
+                "type": ["number", "string"],
+                "minimum": 0,
+                "examples": ["90d"],
+            },
+            "count": {
+                "description": "More than this are removed, the oldest first.",
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 100_000_000,
+            },
+        },
     },
     "enabled": {"description": "Whether tasks of it are taken and run.", "type": "boolean", "default": True},
     "plugins": {

@@ -18,12 +18,15 @@ from engine.script.command import resolve_command
 from engine.script.declaration import SCRIPT_SCHEMA
 from engine.script.document import read_document
 from engine.script.positions import Positions
-from engine.script.quantities import parse_duration, parse_size
-from engine.script.script import EnvFromPayload, Limits, PluginSettings, Script
+from engine.script.quantities import parse_duration, parse_rate, parse_size
+from engine.script.script import EnvFromPayload, Limits, PluginSettings, Retention, Script
 from engine.script.seed import MOVED, is_seed, unfold
 from engine.script.variables import read_variables, undeclared
 
-Number = TypeVar("Number", int, float)
+Quantity = TypeVar("Quantity")
+
+# The pause before another run is doubled each time up to this.
+_MOST_DELAY_S = 300.0
 
 # It becomes part of a Celery task's name, a file name and a URL.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -127,14 +130,19 @@ class _Reader:
             ("limits", "limits", self._limits),
             ("plugins", "plugins", _plugins),
             ("tags", "tags", tuple),
+            ("retryOn", "retry_on", tuple),
+            ("retryDelay", "retry_delay_s", self._retry_delay),
+            ("rateLimit", "rate_limit", lambda rate: self._quantity("/rateLimit", parse_rate, rate)),
+            ("retention", "retention", self._retention),
         ):
             # One wrong limit does not hide what is wrong with another.
             misshapen = f"/{key}" in self._wrong if key == "limits" else not self._right(f"/{key}")
             if key in value and not misshapen:
                 fields[field] = read(value[key])
-        for key in ("title", "description", "category", "queue", "retries", "enabled"):
+        for key in ("title", "description", "category", "queue", "idempotent", "retries", "concurrency", "enabled"):
             if key in value and self._right(f"/{key}"):
                 fields[key] = value[key]
+        self._repeated(fields)
         if schema is not None:
             fields["schema"] = schema
         return fields
@@ -171,6 +179,24 @@ class _Reader:
             self.problem("/maxRunTime", "expected more than 0 seconds; null is no limit")
         return limit
 
+    def _repeated(self, fields: dict[str, Any]) -> None:
+        """What may not be repeated is not, unless the file says how often."""
+        if not fields.get("idempotent", True):
+            fields.setdefault("retries", 0)
+        if fields.get("retry_on") and fields.get("retries") == 0:
+            self.problem("/retryOn", "there are no retries: say how many in `retries`")
+
+    def _retry_delay(self, value: Any) -> float | None:
+        delay = self._quantity("/retryDelay", parse_duration, value)
+        if delay is not None and delay > _MOST_DELAY_S:
+            self.problem("/retryDelay", f"expected at most {_MOST_DELAY_S:.0f} seconds")
+        return delay
+
+    def _retention(self, value: Mapping[str, Any]) -> Retention:
+        age = value.get("age")
+        age_s = None if age is None else self._quantity("/retention/age", parse_duration, age)
+        return Retention(age_s, value.get("count"))
+
     def _limits(self, value: Mapping[str, Any]) -> Limits:
         sizes = {
             "payloadBytes": "payload_bytes",
@@ -187,7 +213,7 @@ class _Reader:
             bounds["artifact_count"] = int(value["artifactCount"])
         return Limits(**bounds)
 
-    def _quantity(self, place: str, parse: Callable[[Any], Number], value: Any) -> Number | None:
+    def _quantity(self, place: str, parse: Callable[[Any], Quantity], value: Any) -> Quantity | None:
         try:
             return parse(value)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them."""
+"""Durations, sizes and rates as people write them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,10}))? ?([kKMGT]?)(i?)B?")
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(.+)")
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 # A year: what is longer is a slip of the unit, and clocks and Redis keep their distance to overflow.
@@ -60,3 +61,18 @@ def parse_size(value: Any) -> int:
     if not 0 <= size <= MAX_BYTES:
         raise ValueError(f"expected between 0 and {MAX_BYTES} bytes")
     return size
+
+
+def parse_rate(value: Any) -> tuple[int, float]:
+    """A count and the seconds that it is for, from text such as `10/m`, `1/30s`, `500/1h30m`.
+
+    Raises `ValueError` for anything else, and for a time below a millisecond.
+    """
+    found = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("expected a rate: a count from 1, a slash, and a time, such as 10/m, 1/30s, 500/h")
+    count, time = found.groups()
+    per_s = parse_duration(f"1{time}" if time in _SECONDS else time)
+    if per_s < 0.001:
+        raise ValueError("expected a rate for a time of at least 1ms")
+    return int(count), per_s

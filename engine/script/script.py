@@ -13,6 +13,8 @@ from engine.schema import Schema
 from engine.script.positions import Positions
 
 MIB = 1024 * 1024
+# Of a script that says nothing and may be repeated.
+RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,23 @@ class PluginSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long finished tasks are kept, and how many. None: as the deployment's settings say."""
+
+    age_s: float | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """A declared script. `command` is an argv whose first element is an absolute path to an executable.
 
     `schema` is the author's own part, closed at the root, before plugins add their keys. `max_run_time_s` None
-    means no limit; `kill_grace_s` 0 means SIGKILL at once. `retries` counts further runs after an infrastructure
-    failure. `queue` None means the deployment's default queue.
+    means no limit; `kill_grace_s` 0 means SIGKILL at once. `queue` None means the deployment's default queue.
+
+    `retries` counts further runs after a failure of the infrastructure, or one whose reason is in `retry_on`; the
+    latter begin after `retry_delay_s`, doubled each time. `concurrency` bounds the runs at a time and `rate_limit`
+    the starts, as many in so many seconds, both in all workers together; None means no limit.
     """
 
     name: str
@@ -68,7 +81,13 @@ class Script:
     kill_grace_s: float = 5.0
     limits: Limits = Limits()
     queue: str | None = None
-    retries: int | None = None
+    idempotent: bool = True
+    retries: int = RETRIES
+    retry_on: tuple[str, ...] = ()
+    retry_delay_s: float = 1.0
+    concurrency: int | None = None
+    rate_limit: tuple[int, float] | None = None
+    retention: Retention | None = None
     enabled: bool = True
     plugins: PluginSettings = PluginSettings()
     file: str | None = None

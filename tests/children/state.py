@@ -24,8 +24,8 @@ def is_open(fd):
 fds = [fd for fd in range(256) if is_open(fd)]
 umask = os.umask(0)
 os.umask(umask)
-# Python itself ignores SIGPIPE and SIGXFSZ; glibc's posix_spawn leaves its two internal signals ignored.
-own = {13, 25, 32, 33}
+# Python itself ignores SIGPIPE and SIGXFSZ.
+own = {13, 25}
 print(
     json.dumps(
         {

@@ -83,6 +83,11 @@ def test_stdin_is_the_payload_as_utf8_json_with_large_integers_and_text_unharmed
     assert result.log == '{"big":123456789012345678901234567890,"text":"héllo \U0001f600","f":1.5}\n'.encode()
 
 
+def test_a_large_whole_number_with_a_decimal_point_keeps_its_digits(engine: Engine) -> None:
+    result = engine("cat", b'{"a": 9007199254740993.0, "b": 1.50, "c": -9007199254740993.00, "d": 1e300}')
+    assert result.log == b'{"a":9007199254740993,"b":1.5,"c":-9007199254740993,"d":1e+300}\n'
+
+
 def test_the_environment_holds_what_was_declared_and_nothing_else(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +290,12 @@ def test_an_abort_before_the_start_starts_nothing(engine: Engine) -> None:
     result = engine("echo ran", when=cancel)
     assert (result.outcome.status, result.outcome.reason) == ("cancelled", "cancelled")
     assert result.outcome.exit is None and b"ran" not in result.log
+
+
+def test_an_abort_after_the_end_of_the_command_does_not_change_its_result(engine: Engine) -> None:
+    # The command has ended when what it left holds the pipes; the limit passes within that moment.
+    result = engine("sleep 60 & exit 0", max_run_time_s=0.5)
+    assert result.outcome.status == "completed"
 
 
 def test_a_slot_is_used_again_and_again(engine: Engine) -> None:

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import DeclarationError, Problem
 from engine.exits import DECLARATIVE, FAILED, INTERNAL, MALFORMED, SCRIPTWORKER, Exit
 from engine.schema import Schema
-from engine.script import EnvFromPayload, load_script, load_scripts
+from engine.script import EnvFromPayload, Retention, load_script, load_scripts
 from engine.script.declaration import SCRIPT_SCHEMA
 from engine.script.seed import OLDER_PLUGINS
 
@@ -44,10 +44,13 @@ def test_a_script_of_two_fields_has_the_documented_defaults(tmp_path: Path) -> N
     script = load(tmp_path, SMALL)
     assert (script.name, script.command) == ("job", ("/bin/sh", "-c", "true"))
     assert (script.max_run_time_s, script.kill_grace_s, script.enabled) == (3600.0, 5.0, True)
-    assert (script.exit_codes, script.queue, script.retries) == (DECLARATIVE, None, None)
+    assert (script.exit_codes, script.queue, script.retries) == (DECLARATIVE, None, 2)
+    assert (script.idempotent, script.retry_on, script.retry_delay_s) == (True, (), 1.0)
+    assert (script.concurrency, script.rate_limit, script.retention) == (None, None, None)
     properties = SCRIPT_SCHEMA["properties"]
     text = "".join(
-        f"{key}: {properties[key]['default']}\n" for key in ("maxRunTime", "killGrace", "exitCodes", "enabled")
+        f"{key}: {properties[key]['default']}\n"
+        for key in ("maxRunTime", "killGrace", "exitCodes", "enabled", "idempotent", "retryOn", "retryDelay")
     ).replace("True", "true")
     limits = "".join(f"  {k}: {v['default']}\n" for k, v in properties["limits"]["properties"].items())
     assert load(tmp_path, f"{SMALL}{text}limits:\n{limits}") == script
@@ -71,7 +74,13 @@ maxRunTime: 1h30m
 killGrace: 0
 limits: {payloadBytes: 64Ki, logBytes: 10 MB, artifactCount: 3, artifactBytes: 5, artifactTotalBytes: 6}
 queue: big
+idempotent: false
 retries: 3
+retryOn: [exit-code, max-run-time]
+retryDelay: 250ms
+concurrency: 4
+rateLimit: 10/m
+retention: {age: 12h, count: 50}
 enabled: false
 plugins: {disabled: [watchdog], maxRunTime: {policy: require}}
 """,
@@ -90,6 +99,8 @@ plugins: {disabled: [watchdog], maxRunTime: {policy: require}}
     assert (limits.payload_bytes, limits.log_bytes, limits.artifact_count) == (65536, 10_000_000, 3)
     assert (limits.artifact_bytes, limits.artifact_total_bytes) == (5, 6)
     assert (script.queue, script.retries, script.enabled) == ("big", 3, False)
+    assert (script.idempotent, script.retry_on, script.retry_delay_s) == (False, ("exit-code", "max-run-time"), 0.25)
+    assert (script.concurrency, script.rate_limit, script.retention) == (4, (10, 60.0), Retention(43200.0, 50))
     assert script.plugins.disabled == {"watchdog"}
     assert script.plugins.settings == {"maxRunTime": {"policy": "require"}}
 
@@ -97,6 +108,57 @@ plugins: {disabled: [watchdog], maxRunTime: {policy: require}}
 @pytest.mark.parametrize("limit", ["null", "unlimited", "~"])
 def test_a_script_may_run_without_a_limit(tmp_path: Path, limit: str) -> None:
     assert load(tmp_path, f"{SMALL}maxRunTime: {limit}\n").max_run_time_s is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "retries"),
+    [
+        ("", 2),
+        ("idempotent: true", 2),
+        ("idempotent: false", 0),
+        ("idempotent: false\nretries: 1", 1),
+        ("retries: 0", 0),
+    ],
+)
+def test_what_may_do_harm_twice_is_repeated_only_when_the_file_says_so(
+    tmp_path: Path, fields: str, retries: int
+) -> None:
+    assert load(tmp_path, f"{SMALL}{fields}\n").retries == retries
+
+
+@pytest.mark.parametrize("none", ["retries: 0", "idempotent: false"])
+def test_reasons_to_retry_without_a_retry_are_a_mistake(tmp_path: Path, none: str) -> None:
+    assert pointers(tmp_path, f"{SMALL}{none}\nretryOn: [exit-code]\n").keys() == {"/retryOn"}
+
+
+def test_retention_may_bound_one_of_age_and_number(tmp_path: Path) -> None:
+    assert load(tmp_path, f"{SMALL}retention: {{age: 1d}}\n").retention == Retention(86400.0, None)
+    assert load(tmp_path, f"{SMALL}retention: {{count: 0}}\n").retention == Retention(None, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("idempotent: never", "/idempotent"),
+        ("retryOn: exit-code", "/retryOn"),
+        ("retryOn: [claim-expired]", "/retryOn/0"),
+        ("retryOn: [exit-code, exit-code]", "/retryOn"),
+        ("retryDelay: soon", "/retryDelay"),
+        ("retryDelay: 6m", "/retryDelay"),
+        ("retryDelay: -1", "/retryDelay"),
+        ("concurrency: 0", "/concurrency"),
+        ("concurrency: 1.5", "/concurrency"),
+        ("rateLimit: 10", "/rateLimit"),
+        ("rateLimit: 10 per minute", "/rateLimit"),
+        ("rateLimit: 0/s", "/rateLimit"),
+        ("retention: {}", "/retention"),
+        ("retention: {age: old}", "/retention/age"),
+        ("retention: {count: -1}", "/retention/count"),
+        ("retention: {size: 1}", "/retention/size"),
+    ],
+)
+def test_a_wrong_bound_is_told_at_its_place(tmp_path: Path, field: str, place: str) -> None:
+    assert place in pointers(tmp_path, f"{SMALL}{field}\n")
 
 
 def test_every_problem_of_a_file_is_told_with_line_and_pointer(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.script.quantities import parse_duration, parse_size
+from engine.script.quantities import parse_duration, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,36 @@ def test_any_text_is_a_quantity_or_a_value_error(text: str) -> None:
             assert parse(text) >= 0
         except ValueError as error:
             assert str(error).startswith("expected")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("10/m", (10, 60.0)),
+        ("1/s", (1, 1.0)),
+        (" 500/1h30m ", (500, 5400.0)),
+        ("1/250ms", (1, 0.25)),
+        ("2/ms", (2, 0.001)),
+    ],
+)
+def test_rates_are_a_count_for_a_time(text: str, rate: tuple[int, float]) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "/m", "10/", "0/s", "-1/s", "1.5/s", "10/w", "10/0s", "1/s/s", "10 / m", "1/0.1ms", 10, None, [1, 2]],
+)
+def test_what_is_no_rate_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_rate(text)
+
+
+@given(st.text())
+def test_any_text_is_a_rate_or_refused(text: str) -> None:
+    try:
+        count, per_s = parse_rate(text)
+    except ValueError:
+        return
+    assert count >= 1
+    assert per_s >= 0.001

@@ -69,7 +69,7 @@ def test_what_is_taken_stays_in_flight_until_it_is_acknowledged(watch: Callable[
         tending.cancel()
         await queues.close()
         assert await redis.lrange("q", 0, -1) == [b"two"]
-        assert await held(redis) == [] and await redis.zcard("penstock:consumers") == 0
+        assert await held(redis) == []
 
     watch(scene)
 
@@ -142,6 +142,50 @@ def test_a_message_whose_delivery_was_lost_on_the_way_is_found_again(watch: Call
         assert await redis.lrange("q", 0, -1) == [b"stray"]
         assert await held(redis) == [known.raw]
         await queues.close()
+
+    watch(scene)
+
+
+def test_a_consumer_that_was_taken_for_dead_is_known_again_as_soon_as_it_takes(watch: Callable[[Scene], None]) -> None:
+    async def scene(redis: Redis) -> None:
+        slept, other = RedisQueues(redis, "slept", ["q"]), RedisQueues(redis, "other", ["q"])
+        await slept.open()
+        await redis.zadd("penstock:consumers", {"slept": 1})
+        await other.beat()
+        await redis.lpush("q", b"precious")
+        assert len(await slept.take(1)) == 1  # and now it dies, before it beats again
+        await redis.zadd("penstock:consumers", {"slept": 1})
+        assert await other.beat() == 1
+        assert await redis.lrange("q", 0, -1) == [b"precious"]
+        await other.close()
+
+    watch(scene)
+
+
+def test_what_is_given_back_keeps_its_priority(watch: Callable[[Scene], None]) -> None:
+    async def scene(redis: Redis) -> None:
+        await redis.lpush(list_key("q", 9), b"not urgent")
+        queues = RedisQueues(redis, "me", ["q"])
+        assert len(await queues.take(1)) == 1
+        await queues.close()
+        assert await redis.lrange(list_key("q", 9), 0, -1) == [b"not urgent"]
+
+    watch(scene)
+
+
+def test_a_message_that_a_blocked_call_brings_beside_others_is_not_kept(watch: Callable[[Scene], None]) -> None:
+    async def scene(redis: Redis) -> None:
+        one, other = RedisQueues(redis, "one", ["q"]), RedisQueues(redis, "other", ["q"])
+        assert await one.take(1) == []
+        for number in range(200):
+            taking = asyncio.create_task(one.take(1))
+            await redis.lpush("q", b"a%d" % number, b"b%d" % number)
+            got = [*await taking]
+            while len(got) < 2:
+                got += await some(other, 1)
+            assert {taken.raw for taken in got} == {b"a%d" % number, b"b%d" % number}
+        await one.close()
+        await other.close()
 
     watch(scene)
 

@@ -18,31 +18,41 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from worker.broker.kombu_redis import PRIORITY_STEPS, binding, list_keys
+from worker.broker.kombu_redis import binding, list_keys
 
 # A consumer that has not been heard of for this long is taken for dead. What it held is delivered again; a run that it
 # still performs is protected by its lease, so a mistake costs one needless delivery.
 ALIVE_S = 15
+# The lists of a consumer that is taken for dead are looked at for this long: it may only have slept.
+_FORGET_S = 24 * 3600
 _BLOCK_S = 1
 # Queues and priorities that nobody blocks on are looked at this often.
 _LOOK_S = 0.1
 _RETRY_S = 0.5
 
-# KEYS: for each queue its in-flight list, then its lists by priority. ARGV: room, number of queues, lists per queue,
-# which queue comes first. Returns queue number and message alternately; one from each queue in turn.
-_FETCH = """
-local room, queues, lists, first = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+_SAY_ALIVE = """
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+"""
+
+# KEYS: those of the consumers, then for each list of a queue the list and its in-flight list, queue by queue. ARGV: the
+# consumer and its lists (whoever takes is known to live, or its lists would be looked for by nobody), room, number of
+# queues, lists per queue, which queue comes first. Returns the number of the list and the message alternately; one
+# from each queue in turn, the most urgent first.
+_FETCH = (
+    _SAY_ALIVE
+    + """
+local room, queues, lists, first = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local taken, found = {}, true
 while found and #taken < room * 2 do
   found = false
   for step = 0, queues - 1 do
     if #taken >= room * 2 then break end
-    local queue = (first + step) % queues
-    local base = queue * (lists + 1) + 1
-    for number = 1, lists do
-      local message = redis.call('LMOVE', KEYS[base + number], KEYS[base], 'RIGHT', 'LEFT')
+    for number = 0, lists - 1 do
+      local list = ((first + step) % queues) * lists + number
+      local message = redis.call('LMOVE', KEYS[3 + list * 2], KEYS[4 + list * 2], 'RIGHT', 'LEFT')
       if message then
-        taken[#taken + 1] = queue
+        taken[#taken + 1] = list
         taken[#taken + 1] = message
         found = true
         break
@@ -52,35 +62,38 @@ while found and #taken < room * 2 do
 end
 return taken
 """
+)
 
-# KEYS: the consumers by their last sign of life. ARGV: seconds. Gives the lists of the dead back to their queues.
+# KEYS: the consumers by their last sign of life, and their lists. ARGV: seconds after which one is taken for dead, and
+# after which it is forgotten. Gives the lists of the dead back to where they came from.
 _RECOVER = """
-local now = redis.call('TIME')
-local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now[1] - ARGV[1], 'LIMIT', 0, 20)
+local now = tonumber(redis.call('TIME')[1])
 local moved = 0
-for _, consumer in ipairs(dead) do
-  for queue, list in pairs(cjson.decode(redis.call('HGET', KEYS[2], consumer) or '{}')) do
-    while redis.call('LMOVE', list, queue, 'LEFT', 'RIGHT') do moved = moved + 1 end
+for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])) do
+  for list, held in pairs(cjson.decode(redis.call('HGET', KEYS[2], consumer) or '{}')) do
+    while redis.call('LMOVE', held, list, 'LEFT', 'RIGHT') do moved = moved + 1 end
   end
-  redis.call('ZREM', KEYS[1], consumer)
-  redis.call('HDEL', KEYS[2], consumer)
+  if tonumber(redis.call('ZSCORE', KEYS[1], consumer)) < now - ARGV[2] then
+    redis.call('ZREM', KEYS[1], consumer)
+    redis.call('HDEL', KEYS[2], consumer)
+  end
 end
 return moved
 """
 
-_ALIVE = """
-redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-return 1
+# KEYS: in-flight list and list. ARGV: the message. Moves it back unless others have done so meanwhile.
+_RETURN = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
 """
 _CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message that is ours until it is acknowledged or given back."""
+    """A message that is ours until it is acknowledged or given back. `key` is the list that it was taken from."""
 
     queue: str
+    key: str
     raw: bytes
 
 
@@ -92,21 +105,27 @@ class RedisQueues:
 
     def __init__(self, redis: Redis, consumer: str, queues: Sequence[str]) -> None:
         self._redis = redis
-        self._consumer = consumer
         self._queues = tuple(queues)
-        self._held = {queue: f"penstock:inflight:{consumer}:{queue}" for queue in self._queues}
-        self._fetch_keys = [key for queue in self._queues for key in (self._held[queue], *list_keys(queue))]
+        self._lists = [(queue, key) for queue in self._queues for key in list_keys(queue)]
+        # Of each list, the in-flight list in which its messages are held.
+        self._held = {key: f"penstock:inflight:{consumer}:{key}" for _, key in self._lists}
+        self._identity = [consumer, json.dumps(self._held)]
+        self._fetch_keys = [*_CONSUMERS, *(key for pair in self._held.items() for key in pair)]
         self._fetch = redis.register_script(_FETCH)
         self._recover = redis.register_script(_RECOVER)
-        self._alive = redis.register_script(_ALIVE)
+        self._alive = redis.register_script(_SAY_ALIVE)
+        self._give_back = redis.register_script(_RETURN)
+        self._consumer = consumer
         self._turn = 0
+        self._taking = False
+        self._alive_until_s = 0.0
         self._waits: dict[str, asyncio.Task[bytes | None]] = {}
+        self._returning: set[asyncio.Task[None]] = set()
         self._known: Counter[Taken] = Counter()
         self._suspects: Counter[Taken] = Counter()
-        self._taking = False
-        self._returning: set[asyncio.Future[None]] = set()
         self._done: list[Taken] = []
         self._done_soon = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
     async def open(self) -> None:
         """Declare the queues, as any consumer does, and say that we live."""
@@ -116,26 +135,18 @@ class RedisQueues:
         await self.beat()
 
     async def take(self, room: int) -> list[Taken]:
-        """Up to `room` messages; waits about a second for the first, and returns nothing when there is none."""
+        """Up to `room` messages; waits a moment for the first, and returns nothing when there is none."""
         self._taking = True
         try:
             taken = self._collect_waits(room) or await self._take_now(room)
             if not taken:
-                for queue in self._queues:
-                    if queue not in self._waits:
-                        self._waits[queue] = asyncio.ensure_future(self._block(queue))
-                        self._waits[queue].add_done_callback(self._arrived)
+                self._wait_for_more()
                 await asyncio.wait(self._waits.values(), timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
                 taken = self._collect_waits(room)
             return taken
         finally:
             self._taking = False
-
-    def _arrived(self, wait: asyncio.Task[bytes | None]) -> None:
-        """A message that a blocked call brings while nobody takes belongs to another consumer."""
-        if not self._taking and not wait.cancelled():
-            with suppress(RedisError):
-                self._collect_waits(0)
+            self._give_back_waits()  # what a blocked call has brought meanwhile
 
     def acknowledge(self, taken: Taken) -> None:
         """It has been dealt with: forget it, soon. In the loop's thread."""
@@ -144,17 +155,16 @@ class RedisQueues:
 
     async def replace(self, taken: Taken, raw: bytes) -> Taken:
         """Put other bytes in the place of a message that is ours: what is delivered again, should we die, is this."""
-        held = self._held[taken.queue]
+        held = self._held[taken.key]
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.lrem(held, 1, taken.raw)  # type: ignore[arg-type]
             pipe.lpush(held, raw)
             await pipe.execute()
-        self._known[taken] -= 1
-        self._known += Counter()
-        return self._know(taken.queue, raw)
+        self._forget([taken])
+        return self._know(Taken(taken.queue, taken.key, raw))
 
     def give_back(self, taken: Taken) -> None:
-        """Another consumer shall have it: back to the front of its queue, soon."""
+        """Another consumer shall have it: back to the front of its list, soon."""
         returning = asyncio.ensure_future(self._return(taken))
         self._returning.add(returning)
         returning.add_done_callback(self._returning.discard)
@@ -164,40 +174,71 @@ class RedisQueues:
         while True:
             await self._done_soon.wait()
             self._done_soon.clear()
-            await self._flush()
+            if not await self._flush():
+                await asyncio.sleep(_RETRY_S)
+                self._done_soon.set()
 
     async def beat(self) -> int:
         """Say that we live, take back what dead consumers held, and what we hold without knowing it.
 
         Call it every few seconds. Returns how many messages of others came back.
         """
-        lists = json.dumps(dict(self._held))
-        await self._alive(keys=_CONSUMERS, args=[self._consumer, lists])
-        moved = int(await self._recover(keys=_CONSUMERS, args=[ALIVE_S]))
+        self._said_alive()
+        await self._alive(keys=_CONSUMERS, args=self._identity)
+        moved = int(await self._recover(keys=_CONSUMERS, args=[ALIVE_S, _FORGET_S]))
         await self._look_for_strays()
         return moved
 
     async def close(self) -> None:
         """Give back everything that is not acknowledged, and be gone. Nothing may be taken any more."""
-        for wait in self._waits.values():
-            wait.cancel()
-        await asyncio.gather(*self._waits.values(), return_exceptions=True)
+        # Waited for and not cancelled: the server might still hand a message to a call that nobody reads.
+        if self._waits:
+            await asyncio.wait(self._waits.values())
+        if self._returning:
+            await asyncio.wait(self._returning)
         await self._flush()
-        for queue, held in self._held.items():
-            while await self._redis.lmove(held, queue, "LEFT", "RIGHT"):
+        for key, held in self._held.items():
+            while await self._redis.lmove(held, key, "LEFT", "RIGHT"):
                 continue
-        await self._redis.zrem(_CONSUMERS[0], self._consumer)
-        await self._redis.hdel(_CONSUMERS[1], self._consumer)
+        # Not forgotten: should a message come to light after all, it is found there by the others.
+        await self._redis.zadd(_CONSUMERS[0], {self._consumer: 0})
 
     async def _take_now(self, room: int) -> list[Taken]:
         self._turn = (self._turn + 1) % len(self._queues)
-        args = [room, len(self._queues), len(PRIORITY_STEPS), self._turn]
-        found = await self._fetch(keys=self._fetch_keys, args=args)
-        return [self._know(self._queues[number], raw) for number, raw in zip(found[::2], found[1::2], strict=True)]
+        lists = len(self._lists) // len(self._queues)
+        self._said_alive()
+        found = await self._fetch(
+            keys=self._fetch_keys, args=[*self._identity, room, len(self._queues), lists, self._turn]
+        )
+        return [
+            self._know(Taken(self._lists[number][0], self._lists[number][1], raw))
+            for number, raw in zip(found[::2], found[1::2], strict=True)
+        ]
+
+    def _wait_for_more(self) -> None:
+        """Block on each queue, so that a message starts at once; not when others may take us for dead."""
+        if asyncio.get_running_loop().time() < self._alive_until_s:
+            for queue in self._queues:
+                if queue not in self._waits:
+                    self._waits[queue] = asyncio.ensure_future(self._block(queue))
+                    self._waits[queue].add_done_callback(self._arrived)
+
+    def _said_alive(self) -> None:
+        self._alive_until_s = asyncio.get_running_loop().time() + ALIVE_S - _BLOCK_S - 1
 
     async def _block(self, queue: str) -> bytes | None:
         raw: Any = await self._redis.blmove(queue, self._held[queue], _BLOCK_S, "RIGHT", "LEFT")
         return cast("bytes | None", raw)
+
+    def _arrived(self, _: asyncio.Task[bytes | None]) -> None:
+        if not self._taking:
+            self._give_back_waits()
+
+    def _give_back_waits(self) -> None:
+        """A message that a blocked call brings while nobody takes belongs to another consumer."""
+        if any(wait.done() for wait in self._waits.values()):
+            with suppress(RedisError, OSError):  # who takes next hears of it
+                self._collect_waits(0)
 
     def _collect_waits(self, room: int) -> list[Taken]:
         """What the blocked calls have brought; what there is no room for goes back."""
@@ -205,54 +246,58 @@ class RedisQueues:
         failed: BaseException | None = None
         for queue in [queue for queue, wait in self._waits.items() if wait.done()]:
             wait = self._waits.pop(queue)
+            if wait.cancelled():
+                continue
             failed = wait.exception() or failed
             if not wait.exception() and (raw := wait.result()) is not None:
-                taken.append(self._know(queue, raw))
+                taken.append(self._know(Taken(queue, queue, raw)))
         for one in taken[room:]:
             self.give_back(one)
         if failed and not taken:
             raise failed
         return taken[:room]
 
-    def _know(self, queue: str, raw: bytes) -> Taken:
-        taken = Taken(queue, raw)
+    def _know(self, taken: Taken) -> Taken:
         self._known[taken] += 1
         return taken
 
-    async def _flush(self) -> None:
-        while self._done:
+    def _forget(self, gone: Sequence[Taken]) -> None:
+        self._known.subtract(gone)
+        self._known += Counter()
+
+    async def _flush(self) -> bool:
+        """Tell the server what was acknowledged; False when it does not answer: then it is told again."""
+        async with self._flushing:
             done, self._done = self._done, []
+            if not done:
+                return True
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for taken in done:
-                        pipe.lrem(self._held[taken.queue], 1, taken.raw)  # type: ignore[arg-type]
+                        pipe.lrem(self._held[taken.key], 1, taken.raw)  # type: ignore[arg-type]
                     await pipe.execute()
-            except RedisError:
+            except BaseException as error:
                 # Acknowledging twice does no harm; not at all would bring the message again.
                 self._done = done + self._done
-                await asyncio.sleep(_RETRY_S)
-                continue
-            self._known.subtract(done)
-            self._known += Counter()
+                if isinstance(error, RedisError | OSError):
+                    return False
+                raise
+            self._forget(done)
+            return True
 
     async def _return(self, taken: Taken) -> None:
-        with suppress(RedisError):  # it is found again as a stray
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.lrem(self._held[taken.queue], 1, taken.raw)  # type: ignore[arg-type]
-                pipe.rpush(taken.queue, taken.raw)
-                await pipe.execute()
-        self._known[taken] -= 1
-        self._known += Counter()
+        with suppress(RedisError, OSError):  # it is found again as a stray
+            await self._give_back(keys=[self._held[taken.key], taken.key], args=[taken.raw])
+        self._forget([taken])
 
     async def _look_for_strays(self) -> None:
         """A reply that was lost leaves a message in our list that we know nothing of; the second look is sure."""
         strays: Counter[Taken] = Counter()
-        for queue, held in self._held.items():
-            found: Any = await self._redis.lrange(held, 0, -1)
-            strays.update(Taken(queue, raw) for raw in found)
+        for queue, key in self._lists:
+            found: Any = await self._redis.lrange(self._held[key], 0, -1)
+            strays.update(Taken(queue, key, raw) for raw in found)
         strays.subtract(self._known)
         strays = +strays
         for taken in (strays & self._suspects).elements():
-            self._known[taken] += 1
-            await self._return(taken)
+            await self._return(self._know(taken))
         self._suspects = strays

@@ -16,7 +16,7 @@ from typing import BinaryIO, TextIO
 
 from engine.artifacts import ArtifactStore, Discard, FolderStore
 from engine.execute import Resources, execute
-from engine.log import LogWriter
+from engine.log import Chunk, LogWriter
 from engine.outcome import Outcome
 from engine.plugin import Prepared
 from engine.process.abort import Abort
@@ -81,7 +81,7 @@ async def _execute(
     log = LogWriter(
         folder / "log.txt",
         max_bytes=prepared.script.limits.log_bytes,
-        tap=(lambda chunk: output.write(chunk.data)) if output else None,
+        tap=(lambda chunk: _show(output, chunk)) if output else None,
     )
     try:
         async with Slots() as slots:
@@ -101,6 +101,10 @@ async def _execute(
             loop.remove_signal_handler(number)
         if output:
             await output.close()
+
+
+def _show(output: LogOutput, chunk: Chunk) -> None:
+    output.show(chunk)
 
 
 def _store(keep: Path | None) -> ArtifactStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from worker.cli.output import LogOutput
+from worker.cli.terminal import local_time
 from worker.daemons.wiring import Store
 from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, LiveLogPart, Run, Task
 from worker.store import StoreUnavailable, UnknownTask
@@ -74,9 +76,8 @@ async def _follow_run(
             place.after = part.id
             match part:
                 case LiveLines() if not place.gap:
-                    place.shown += len(part.chunk.data)
                     if output:
-                        output.write(part.chunk.data)
+                        place.shown += output.show(part.chunk)
                 case LiveGap() if not place.whole:
                     place.shown += part.lost_bytes
                     tell(f"{part.lost_bytes} bytes are not shown here; the kept log has them when the run has ended")
@@ -131,7 +132,9 @@ def _show_rest(
 ) -> None:
     """What of the finished log was not seen live."""
     if place.shown >= run.log_bytes:
+        output.end_line()
         return
+    output.end_line(drop=True)  # it is in the rest
     try:
         file = store.files.run(task_id, run.number).open_log()
     except FileNotFoundError:
@@ -153,7 +156,11 @@ async def _waiting_told(store: Store, task_id: str, tell: Callable[[str], None])
         except StoreUnavailable:
             return
         if task and task.status.value == "pending":
-            tell(f"waiting for a worker of the queue {task.queue}")
+            due_in_s = ((task.due_at or 0) / 1000) - time.time()
+            if due_in_s > 0:
+                tell(f"it is not due before {local_time(task.due_at)}")
+            else:
+                tell(f"waiting for a worker of the queue {task.queue}")
 
     watching = asyncio.get_running_loop().create_task(watch())
     try:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
+from engine.log import Chunk
+from worker.cli.line_view import LineView
 from worker.cli.terminal import TerminalText
 
 _BLOCK_BYTES = 256 * 1024
@@ -27,6 +29,7 @@ class LogOutput:
         stream.flush()
         self._fd = stream.fileno()
         self._text = TerminalText() if stream.isatty() else None
+        self._view = LineView(at_once=self._text is not None)
         self._queue: queue.SimpleQueue[bytes | BinaryIO | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="log-output", daemon=True)
         self.gone = False
@@ -34,15 +37,27 @@ class LogOutput:
         self._thread.start()
 
     def write(self, data: bytes) -> None:
-        if not self.gone:
+        if data and not self.gone:
             self._queue.put(data)
+
+    def show(self, chunk: Chunk) -> int:
+        """Write what a live log brings; how many bytes of whole lines, in the order of the record, it made."""
+        before = self._view.whole_bytes
+        self.write(self._view.feed(chunk))
+        return self._view.whole_bytes - before
+
+    def end_line(self, *, drop: bool = False) -> None:
+        """Nothing more comes of unfinished lines. `drop`: what was held back of them comes in another way."""
+        left = self._view.end()
+        self.write(left[-1:] if drop and self._text else b"" if drop else left)
 
     def copy(self, file: BinaryIO) -> None:
         """Write the rest of the file, which is closed afterwards, behind what was written before."""
         self._queue.put(file)
 
     async def close(self) -> None:
-        """Cancelled while a reader does not read: the rest is left to the thread, which ends with the process."""
+        """Ends the last line. Cancelled while a reader does not read: the rest is left to the thread, which ends with the process."""
+        self.end_line()
         self._queue.put(None)
         self._thread.join(timeout=_QUICK_S)
         while self._thread.is_alive():  # noqa: ASYNC110 - a thread sets no asyncio.Event

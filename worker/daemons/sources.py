@@ -23,12 +23,12 @@ def queues_of(deployment: Deployment) -> tuple[str, ...]:
     if settings.worker.queues is not None:
         return settings.worker.queues
     named = {p.script.queue or settings.default_queue for p in deployment.catalog if p.script.enabled}
-    return tuple(sorted(named | {settings.default_queue}))
+    return tuple(sorted(named | {settings.default_queue, *settings.plain}))
 
 
 def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:
     consumer = f"{deployment.settings.worker.name}:{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
-    return RedisSource(_redis(deployment, store), consumer, queues, deployment.catalog.scripts)
+    return RedisSource(_redis(deployment, store), consumer, queues, deployment.catalog.scripts, deployment.settings.plain)
 
 
 def publisher(deployment: Deployment, store: Store) -> Publisher:

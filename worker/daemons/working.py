@@ -18,6 +18,7 @@ from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
 from worker.operations.prune import prune
 from worker.operations.rescue import rescue
+from worker.operations.room import free_bytes
 from worker.operations.salvage import salvage_log
 from worker.store import StoreUnavailable
 
@@ -27,6 +28,7 @@ _RESCUE_S = 2.0
 _PRUNE_S = 30.0
 _SALVAGE_S = 3.0
 _BROKER_AWAY_S = 1.0
+_DISK_S = 1.0
 DRAINED = 4  # the exit code of a worker that a command or a plugin has told that something is wrong with it
 
 
@@ -55,6 +57,8 @@ class Worker:
         self._at_once = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._exit_code = 0
+        self._disk_free = True
+        self._disk_seen_s = float("-inf")
         self.ready = asyncio.Event()
 
     @property
@@ -142,12 +146,28 @@ class Worker:
 
     async def _take(self, source: Source) -> None:
         await self._room.wait()
+        if not self._disk_has_room():
+            await asyncio.sleep(_DISK_S)
+            return
         for taken in await source.take(self._free):
             if isinstance(taken, Unreadable):
                 _logger.error("a message is dropped: no task can be made of it", queue=taken.queue, why=taken.reason)
                 taken.acknowledge()
             else:
                 self._begin(taken)
+
+    def _disk_has_room(self) -> bool:
+        """Below the limit nothing is taken; what runs goes on, and may free some."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._disk_seen_s >= _DISK_S:
+            self._disk_seen_s = now_s
+            free, least = free_bytes(self._settings.state_dir), self._settings.worker.min_free_disk
+            if (free >= least) is not self._disk_free:
+                self._disk_free = free >= least
+                say = _logger.info if self._disk_free else _logger.error
+                what = "enough disk again: taking tasks" if self._disk_free else "too little disk: taking no task"
+                say(what, free_bytes=free, min_free_disk=least, folder=str(self._settings.state_dir))
+        return self._disk_free
 
     def _begin(self, delivery: Delivery) -> None:
         self._free -= 1
