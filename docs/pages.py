@@ -99,6 +99,11 @@ def _cli() -> str:
             assert command is not None
             with click.Context(command, parent=group, info_name=name) as ctx:
                 parts += [f"## penstock {name}", _help(command, ctx)]
+                for inner in command.list_commands(ctx) if isinstance(command, click.Group) else ():
+                    below = command.get_command(ctx, inner)
+                    assert below is not None
+                    with click.Context(below, parent=ctx, info_name=inner) as inner_ctx:
+                        parts += [f"### penstock {name} {inner}", _help(below, inner_ctx)]
     return _page("Commands", "What `--help` says. An overview: [cli.md](../cli.md).", *parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,14 @@ _MOST_DELAY_S = 300.0
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
+class ScriptError(DeclarationError):
+    """A script file is wrong. `rest` is what is right of it, for whoever looks for further problems."""
+
+    def __init__(self, problems: Iterable[Problem], rest: Script) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+
 def load_script(path: str | os.PathLike[str], *, home: Path, name: str | None = None) -> Script:
     """The script that a file declares. Its name is `name` or the file's, without the suffix.
 
@@ -54,14 +62,26 @@ def load_scripts(folder: str | os.PathLike[str], *, home: Path) -> tuple[Script,
 
     Raises `DeclarationError` with the problems of all files.
     """
+    paths, problems = script_files(folder)
+    scripts: list[Script] = []
+    for path in paths:
+        try:
+            scripts.append(load_script(path, home=home))
+        except DeclarationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise DeclarationError(sorted(problems, key=lambda problem: problem.file or ""))
+    return tuple(scripts)
+
+
+def script_files(folder: str | os.PathLike[str]) -> tuple[list[str], list[Problem]]:
+    """The files of a folder that declare scripts, by the script's name, and what is wrong with the folder itself."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
-        return ()
+        return [], []
     except OSError as error:
-        problem = Problem(f"cannot be read: {error.strerror}", file=os.fspath(folder))
-        raise DeclarationError([problem]) from None
-    scripts: dict[str, Script] = {}
+        return [], [Problem(f"cannot be read: {error.strerror}", file=os.fspath(folder))]
     files: dict[str, str] = {}
     problems: list[Problem] = []
     for file in names:
@@ -71,15 +91,9 @@ def load_scripts(folder: str | os.PathLike[str], *, home: Path) -> tuple[Script,
         path = os.path.join(folder, file)
         if stem in files:
             problems.append(Problem(f"{files[stem]} declares the script {quoted(stem)} already", file=path))
-            continue
-        files[stem] = path
-        try:
-            scripts[stem] = load_script(path, home=home)
-        except DeclarationError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise DeclarationError(problems)
-    return tuple(scripts[name] for name in sorted(scripts))
+        else:
+            files[stem] = path
+    return [files[stem] for stem in sorted(files)], problems
 
 
 @lru_cache(maxsize=1)
@@ -111,9 +125,11 @@ class _Reader:
                 self.problem(problem.pointer, problem.message)
                 self._wrong.add(problem.pointer)
         fields = self._fields(value if isinstance(value, dict) else {})
+        whole = {"name": name, "file": self.positions.document.file, "positions": self.positions, **fields}
         if self._problems:
-            raise DeclarationError(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)))
-        return Script(name=name, file=self.positions.document.file, positions=self.positions, **fields)
+            rest = Script(**{"command": (), "schema": Schema.compile({}), **whole})
+            raise ScriptError(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)), rest)
+        return Script(**whole)
 
     def _right(self, place: str) -> bool:
         return not any(wrong == place or wrong.startswith(place + "/") for wrong in self._wrong)

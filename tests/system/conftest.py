@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.system import zygote
 from tests.system.site import DEADLINE_S, eventually
 from worker.embedded import StoreState, state
 
@@ -78,16 +79,16 @@ class Deployment:
     def penstock(
         self, *arguments: str | bytes, stdin: bytes = b"", env: dict[str, str] | None = None, cwd: Path | None = None
     ) -> Result:
-        done = subprocess.run(
-            [sys.executable, "-m", "worker.cli.main", "-C", str(self.home), *arguments],
-            input=stdin,
-            capture_output=True,
-            timeout=DEADLINE_S * 2,
-            env=environment(env),
-            cwd=cwd or self.home,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        argv = ["-C", str(self.home), *arguments]
+        where: dict[str, Any] = {"env": environment(env), "cwd": cwd or self.home}
+        if any(name.startswith("PYTHON") for name in env or ()):
+            command = [sys.executable, "-m", "worker.cli.main", *argv]
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, timeout=DEADLINE_S * 2, check=False, **where
+            )
+            return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        code, out, err = zygote.run(argv, stdin=stdin, timeout_s=DEADLINE_S * 2, **where)
+        return Result(code, out.decode(), err.decode())
 
     def store_runs(self) -> bool:
         return state(self.home / ".penstock" / "store") is StoreState.READY
@@ -140,7 +141,7 @@ def running_up(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
     try:
         # The worker makes its folder for logs when it is about to consume.
         spool = deployment.home / ".penstock" / "spool"
-        eventually(lambda: list(spool.glob(f"*-{up.pid}")) or up.poll() is not None, "the worker")
+        eventually(lambda: list(spool.glob(f"*-{up.pid}-*")) or up.poll() is not None, "the worker")
         assert up.poll() is None, log.read_text()
         yield up
         started = family(up.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import celery
+import redis
 from kombu.exceptions import OperationalError
 
 from worker.config import load_settings
@@ -38,6 +40,9 @@ def eventually(look: Callable[[], _T | None], what: str, within_s: float = DEADL
 
 class Site:
     """`folder` has to be short: the store's socket lies below it."""
+
+    # How a producer says where a message goes.
+    route = {"queue": "penstock"}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,8 +98,12 @@ class Site:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("worker-*.log")))
 
     @property
+    def store_socket(self) -> Path:
+        return self.folder / ".penstock" / "store" / "store.sock"
+
+    @property
     def broker_url(self) -> str:
-        return f"redis+socket://{self.folder}/.penstock/store/store.sock?virtual_host=0"
+        return f"redis+socket://{self.store_socket}?virtual_host=0"
 
     def producer(self, **conf: Any) -> celery.Celery:
         """A plain Celery application that knows nothing of us but a URL."""
@@ -103,10 +112,28 @@ class Site:
         return app
 
     def send(self, script: str, payload: dict[str, Any] | None = None, **options: Any) -> str:
-        options.setdefault("queue", "penstock")
+        options = {**(self.route if "queue" not in options else {}), **options}
         with self.producer() as app:
             sent: str = app.send_task(f"penstock.{script}", kwargs=payload, retry=False, **options).id
         return sent
+
+    def put(self, body: bytes, **message: Any) -> None:
+        """A message written by hand, as a producer in another language would: `headers`, `content_type` ..."""
+        written = {
+            "body": base64.b64encode(body).decode(),
+            "content-encoding": message.get("content_encoding"),
+            "content-type": message.get("content_type"),
+            "headers": message.get("headers", {}),
+            "properties": {
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": "penstock"},
+                "priority": 0,
+                "body_encoding": "base64",
+                "delivery_tag": "a-tag",
+            },
+        }
+        with redis.Redis(unix_socket_path=str(self.store_socket)) as server:
+            server.lpush("penstock", json.dumps(written))
 
     def ask(self, question: Callable[[Store], Any]) -> Any:
         """Put a question to the store: an async function of it."""

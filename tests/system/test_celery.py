@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import shutil
 import signal
@@ -19,12 +17,14 @@ import redis
 from tests.system.site import Site, eventually
 
 CELERY = str(Path(sys.executable).with_name("celery"))
+# How a worker is started.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "penstock worker": (),
+    "celery worker": (CELERY, "-A", "worker.daemons.consumer", "worker"),
+}
 
 
-@pytest.fixture(scope="module", params=["penstock worker", "celery worker"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    folder = Path(tempfile.mkdtemp(prefix="ps"))
-    site = Site(folder)
+def declare_scripts(site: Site) -> None:
     site.script("ready", "exit 0")
     site.script("echo", 'echo "task $TASK_ID run $RUN_ID"; cat; echo; echo oops >&2; echo hi > artifacts/hi.txt')
     site.script(
@@ -43,10 +43,14 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         schema={"type": "object", "properties": {"code": {"type": "integer"}}},
     )
     site.script("off", "echo ran", enabled=False)
-    if request.param == "celery worker":
-        site.start(CELERY, "-A", "worker.daemons.consumer", "worker")
-    else:
-        site.start()
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    folder = Path(tempfile.mkdtemp(prefix="ps"))
+    site = Site(folder)
+    declare_scripts(site)
+    site.start(*COMMANDS[request.param])
     yield site
     try:
         site.stop()
@@ -70,14 +74,14 @@ def test_kwargs_are_the_payload_and_the_producers_id_is_the_tasks(site: Site) ->
 
 def test_one_object_in_args_is_a_payload_too(site: Site) -> None:
     with site.producer() as app:
-        sent = app.send_task("penstock.echo", args=[{"a": 1}], queue="penstock")
+        sent = app.send_task("penstock.echo", args=[{"a": 1}], **site.route)
     assert site.finished(sent.id).payload == {"a": 1}
 
 
 @pytest.mark.parametrize("args", [[1], [{"a": 1}, {"b": 2}], ["text"], [[]]])
 def test_other_args_are_a_malformed_payload(site: Site, args: list[object]) -> None:
     with site.producer() as app:
-        sent = app.send_task("penstock.echo", args=args, queue="penstock")
+        sent = app.send_task("penstock.echo", args=args, **site.route)
     task = site.finished(sent.id)
     assert (task.status, task.reason) == ("exception", "malformed-payload")
     assert b"kwargs" in site.task_log(sent.id)
@@ -98,7 +102,7 @@ def test_a_secret_reaches_the_command_and_nothing_else(site: Site) -> None:
     assert task.payload == {"n": 1, "token": "***"}
     assert b"hunter2-reaches" in site.task_log(task_id), "the command itself printed it"
     assert "hunter2-reaches" not in site.log()
-    server = redis.Redis(unix_socket_path=str(site.folder / ".penstock" / "store" / "store.sock"))
+    server = redis.Redis(unix_socket_path=str(site.store_socket))
     with server:
         kept = [key for key in server.scan_iter("*") if task_id.encode() in key and b"log" not in key]
         assert all(b"hunter2-reaches" not in (server.dump(key) or b"") for key in kept)
@@ -110,7 +114,7 @@ def test_pickle_is_refused(site: Site, tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path}/pwned",)
 
     with site.producer(task_serializer="pickle", accept_content=["pickle"]) as app:
-        sent = app.send_task("penstock.echo", kwargs={"b": Bomb()}, queue="penstock", serializer="pickle")
+        sent = app.send_task("penstock.echo", kwargs={"b": Bomb()}, **site.route, serializer="pickle")
     assert site.finished(sent.id).reason == "malformed-payload"
     assert not (tmp_path / "pwned").exists()
 
@@ -139,16 +143,16 @@ def test_a_disabled_script_is_refused_with_a_reason(site: Site) -> None:
 
 def test_what_a_message_asks_of_celery_has_no_effect(site: Site) -> None:
     with site.producer() as app:
-        follow = app.signature("penstock.echo", kwargs={"chained": True}, queue="penstock", task_id="chained-one")
+        follow = app.signature("penstock.echo", kwargs={"chained": True}, task_id="chained-one", **site.route)
         sent = app.send_task(
             "penstock.echo",
             kwargs={"a": 1},
-            queue="penstock",
             link=follow,
             chain=[follow],
             time_limit=0.001,
             soft_time_limit=0.001,
             retries=3,
+            **site.route,
         )
     assert site.finished(sent.id).status == "completed"
     assert site.finished(site.send("echo", {"last": True})).status == "completed"
@@ -175,22 +179,8 @@ def test_a_hostile_id_makes_no_task_and_stops_nobody(site: Site, task_id: str) -
 def test_duplicate_keys_in_a_message_are_refused(site: Site) -> None:
     """Written by hand, as a producer in another language would."""
     body = b'[[], {"a": 1, "a": 2}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
-    message = {
-        "body": base64.b64encode(body).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "go", "task": "penstock.echo", "id": "from-go", "argsrepr": "", "kwargsrepr": ""},
-        "properties": {
-            "correlation_id": "from-go",
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": "penstock"},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": "from-go-tag",
-        },
-    }
-    with redis.Redis(unix_socket_path=str(site.folder / ".penstock" / "store" / "store.sock")) as server:
-        server.lpush("penstock", json.dumps(message))
+    headers = {"lang": "go", "task": "penstock.echo", "id": "from-go", "argsrepr": "", "kwargsrepr": ""}
+    site.put(body, headers=headers, content_type="application/json", content_encoding="utf-8")
     task = site.finished("from-go")
     assert task.reason == "malformed-payload"
     assert b"/a" in site.task_log("from-go")
@@ -201,7 +191,7 @@ def test_beat_needs_no_import_of_ours(site: Site, tmp_path: Path) -> None:
         "import celery\n"
         f"app = celery.Celery('beat', broker={site.broker_url!r})\n"
         "app.conf.beat_schedule = {'tick': {'task': 'penstock.echo', 'schedule': 0.5, 'kwargs': {'tick': True},\n"
-        "                                   'options': {'queue': 'penstock'}}}\n"
+        f"                                   'options': {site.route!r}}}}}\n"
     )
     beat = subprocess.Popen(
         [CELERY, "-A", "plain_beat", "beat", "-s", str(tmp_path / "schedule"), "--pidfile="],

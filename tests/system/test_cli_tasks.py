@@ -31,7 +31,7 @@ def site(shared_deployment: Deployment) -> Iterator[Deployment]:
             "token": {"type": "string", "writeOnly": True},
         },
     }
-    site.file("config/penstock.yaml", "worker: {shutdownGrace: 2s, queues: [penstock]}\n")
+    site.file("config/penstock.yaml", "worker: {shutdownGrace: 300ms, queues: [penstock]}\n")
     site.script("echo", "cat", typed, **QUIET)
     site.script("end", 'read -r p; eval "exit ${p#*:}"', any_object, exitCodes="declarative")
     site.script("slow", "echo begun; sleep 60", maxRunTime="300ms", killGrace=0)

@@ -118,3 +118,28 @@ def test_the_state_is_private(deployment: Deployment) -> None:
         os.umask(old)
     state = deployment.home / ".penstock"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_wait_for_the_grace_and_ends_with_0(
+    deployment: Deployment, number: signal.Signals
+) -> None:
+    deployment.file("config/penstock.yaml", "worker: {shutdownGrace: 10m}")
+    deployment.script("stay", "echo begun; sleep 600", killGrace=0, retries=0, **QUIET)
+    log = deployment.home / "up-of-the-test.log"
+    with log.open("wb") as output:
+        up = deployment.start("up", stdout=output, stderr=output)
+    eventually(deployment.store_runs, "the store")
+    follower = deployment.start("run", "stay", "--id", "stays")
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"begun\n"
+    up.send_signal(number)
+    eventually(lambda: "finishing what runs" in log.read_text(), "the first signal to be heard")
+    assert up.poll() is None
+    up.send_signal(number)
+    assert up.wait(timeout=20) == 0, log.read_text()
+    follower.kill()
+    finish(follower)
+    assert living(deployment) == []
+    shown = deployment.penstock("run", "--up", "stay", "--id", "stays", "--json", "-q", "--no-follow")
+    assert (shown.code, shown.json["status"], shown.json["reason"]) == (75, "exception", "worker-shutdown")

@@ -70,7 +70,7 @@ def test_sigterm_finishes_what_runs_and_leaves_nothing(site: Site) -> None:
 
 def test_what_outlasts_the_grace_is_ended_and_told(site: Site) -> None:
     site.settings(worker={"shutdownGrace": 0.3})
-    site.script("slow", ESCAPES, env={"SITE": str(site.folder)}, killGrace=0)
+    site.script("slow", ESCAPES, env={"SITE": str(site.folder)}, retries=0, killGrace=0)
     worker = site.start()
     task_id = site.send("slow", {})
     eventually(lambda: running(site, "begun"), "the command")
@@ -84,7 +84,7 @@ def test_what_outlasts_the_grace_is_ended_and_told(site: Site) -> None:
 
 def test_a_worker_killed_with_sigkill_leaves_no_command_and_no_server(site: Site) -> None:
     site.settings(worker={"lease": 2})
-    site.script("slow", ESCAPES, env={"SITE": str(site.folder)})
+    site.script("slow", ESCAPES, env={"SITE": str(site.folder)}, retries=0)
     worker = site.start()
     task_id = site.send("slow", {})
     eventually(lambda: running(site, "begun"), "the command")
@@ -130,7 +130,7 @@ def test_a_worker_with_a_lifetime_ends_by_itself(site: Site, limits: dict[str, i
     site.settings(plugins={"lifetime": limits})
     worker = site.start(ready="maxTasks" not in limits)
     if "maxTasks" in limits:
-        eventually(lambda: (site.folder / ".penstock/store/store.sock").exists(), "the store")
+        eventually(lambda: site.store_socket.exists(), "the store")
         site.send("ready", {})
     assert worker.wait(20) == 0
 

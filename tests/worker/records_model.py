@@ -1,15 +1,33 @@
 """What the records should do, in plain Python: the model that the real ones are compared with.
 
-Time is simpler here: a lease of zero has passed, any other has not; a delayed run is never due.
+Time is simpler here: a lease of zero has passed, any other has not; what is to come comes when it is said to. A message
+that was published counts as lost at once, or, when the model is `patient`, never.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from worker.model import TRANSITIONS, CancelOutcome, Refusal, Registered, ResolveOutcome, Status
+from worker.model import TRANSITIONS, CancelOutcome, Refusal, Registered, ResolveOutcome, RunLimits, Status
 
 FINISHED = {status for status, following in TRANSITIONS.items() if not following}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task is made of. Of the times: None where there is none, else whether it has passed."""
+
+    content: int
+    retries: int = 0
+    due: bool | None = None
+    start_by: bool | None = None
+    deadline: bool | None = None
+    priority: int = 0
+    key: str | None = None
+
+    @property
+    def script(self) -> str:
+        return f"script-{self.content}"
 
 
 @dataclass
@@ -19,15 +37,23 @@ class ModelRun:
     held_by: int | None = None
     ended_by: int | None = None
     lease_passed: bool = False
+    delayed: bool = False
     due: bool = True
 
 
 @dataclass
 class ModelTask:
-    content: int
+    wanted: Wanted
     retries: int
-    runs: list[ModelRun] = field(default_factory=lambda: [ModelRun()])
+    runs: list[ModelRun]
+    created: int
     cancel: bool = False
+    hinted: bool = True
+    hint_due: bool = False
+
+    @property
+    def content(self) -> int:
+        return self.wanted.content
 
     @property
     def run(self) -> ModelRun:
@@ -37,36 +63,83 @@ class ModelTask:
     def final(self) -> bool:
         return self.run.status in FINISHED
 
+    @property
+    def too_late(self) -> bool:
+        """Whether no run may start any more."""
+        return bool(self.wanted.start_by or self.wanted.deadline)
+
+    @property
+    def watched(self) -> bool:
+        """Whether a sweep has to look whether its time has passed."""
+        if self.run.status is Status.PENDING:
+            return self.wanted.start_by is not None or self.wanted.deadline is not None
+        return self.run.status is Status.RUNNING and self.wanted.deadline is not None
+
+
+Place = tuple[int, int, str]  # the most urgent first, then the oldest
+CALLED = None  # in the place of those that were handed out
+
 
 @dataclass
 class Model:
-    """Claims are numbered in the order in which they are granted."""
+    """Claims are numbered in the order in which they are granted. When a task was created the records tell."""
 
+    patient: bool = False
     tasks: dict[str, ModelTask] = field(default_factory=dict)
-    finished: list[str] = field(default_factory=list)
     claims: list[tuple[str, int]] = field(default_factory=list)
+    waiting: dict[str, dict[str, Place | None]] = field(default_factory=dict)
+    throttled: dict[str, RunLimits] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
 
-    def register(self, id: str, content: int, retries: int) -> Registered:
-        if id not in self.tasks:
-            self.tasks[id] = ModelTask(content, retries)
-            return Registered.CREATED
-        return Registered.SAME if self.tasks[id].content == content else Registered.CONFLICT
+    def register(self, id: str, wanted: Wanted, created: int) -> tuple[Registered, str]:
+        found = id if id in self.tasks else self.named(wanted.key)
+        if found is None:
+            delayed = wanted.due is False
+            hint_due = not self.patient and not delayed
+            run = ModelRun(delayed=delayed, due=not delayed)
+            self.tasks[id] = ModelTask(wanted, wanted.retries, [run], created, hint_due=hint_due)
+            return Registered.CREATED, id
+        same = self.tasks[found].content == wanted.content
+        return (Registered.SAME if same else Registered.CONFLICT), found
 
-    def claim(self, id: str, worker: str, passed: bool, content: int | None, retries: int) -> Refusal | int:
+    def named(self, key: str | None) -> str | None:
+        return next((id for id, task in self.tasks.items() if key and task.wanted.key == key), None)
+
+    def claim(
+        self, id: str, worker: str, passed: bool, wanted: Wanted | None, limits: RunLimits | None, created: int
+    ) -> Refusal | int:
         """The number of the claim, or why there is none."""
         if id not in self.tasks:
-            if content is None:
+            if wanted is None:
                 return Refusal.UNKNOWN
-            self.register(id, content, retries)
+            outcome, _ = self.register(id, wanted, created)
+            if outcome is not Registered.CREATED:
+                return Refusal.DUPLICATE if outcome is Registered.SAME else Refusal.CONFLICT
         task = self.tasks[id]
-        if content is not None and task.content != content:
+        if wanted is not None and task.content != wanted.content:
             return Refusal.CONFLICT
         if task.final:
             return Refusal.FINAL
-        if task.run.status is Status.RUNNING or not task.run.due:
+        if task.run.status is Status.RUNNING:
             return Refusal.BUSY
+        if task.too_late:
+            self._end(id, Status.EXCEPTION)
+            return Refusal.FINAL
+        if not task.run.due:
+            return Refusal.BUSY
+        script = task.wanted.script
+        waiting = self.waiting.setdefault(script, {})
+        if limits:
+            if self._room(script, limits) < 1:
+                waiting[id] = (9 - task.wanted.priority, task.created, id)
+                self.throttled[script] = limits
+                task.hinted = False
+                return Refusal.THROTTLED
+            waiting.pop(id, None)
+            if limits.rate_count:
+                self.starts[script] = min(limits.rate_count, self.starts.get(script, 0) + 1)
         self.claims.append((id, len(task.runs) - 1))
-        task.run.status, task.run.worker = Status.RUNNING, worker
+        task.run.status, task.run.worker, task.hinted = Status.RUNNING, worker, False
         task.run.held_by, task.run.lease_passed = len(self.claims) - 1, passed
         return len(self.claims) - 1
 
@@ -74,25 +147,33 @@ class Model:
         task = self.tasks.get(self.claims[claim][0])
         return task.run if task and task.run.held_by == claim else None
 
-    def renew(self, claim: int, passed: bool) -> tuple[bool, bool]:
-        """Whether it is lost, and whether a cancel is asked for."""
+    def renew(self, claim: int, passed: bool) -> tuple[bool, bool, bool]:
+        """Whether it is lost, whether a cancel is asked for, whether its deadline has passed."""
         run = self.held(claim)
         if run is None:
-            return True, False
+            return True, False, False
         run.lease_passed = passed
-        return False, self.tasks[self.claims[claim][0]].cancel
+        task = self.tasks[self.claims[claim][0]]
+        return False, task.cancel, bool(task.wanted.deadline)
 
-    def resolve(self, claim: int, status: Status, next_run: bool, delayed: bool) -> tuple[ResolveOutcome, int | None]:
+    def resolve(
+        self, claim: int, status: Status, next_run: bool, delayed: bool
+    ) -> tuple[ResolveOutcome, int | None, list[str]]:
+        """The last is what is to be published."""
         id, number = self.claims[claim]
         run = self.held(claim)
         if run is None:
             task = self.tasks.get(id)
             if task and number < len(task.runs) and task.runs[number].ended_by == claim:
-                return ResolveOutcome.ALREADY, number + 1 if len(task.runs) > number + 1 else None
-            return ResolveOutcome.STALE, None
+                following = number + 1 if len(task.runs) > number + 1 else None
+                fresh = task.run.status is Status.PENDING and len(task.runs) - 1 == following and not task.run.delayed
+                return ResolveOutcome.ALREADY, following, [id] if fresh else []
+            return ResolveOutcome.STALE, None, []
         run.ended_by = claim
         task = self.tasks[id]
-        return ResolveOutcome.RECORDED, self._end(id, status, next_run and not task.cancel, delayed)
+        following = self._end(id, status, next_run and not task.cancel, delayed)
+        publish = [id] if following is not None and not delayed else []
+        return ResolveOutcome.RECORDED, following, publish + self._hand_out(task.wanted.script, 1)
 
     def cancel(self, id: str) -> CancelOutcome:
         task = self.tasks.get(id)
@@ -105,41 +186,96 @@ class Model:
         task.cancel = True
         if task.run.status is Status.RUNNING:
             return CancelOutcome.REQUESTED
-        self._end(id, Status.CANCELLED, False, False)
+        self._end(id, Status.CANCELLED)
         return CancelOutcome.CANCELLED
 
-    def sweep(self) -> tuple[set[tuple[str, int, Status, bool]], set[tuple[str, int]]]:
-        """What was rescued and what is to be published."""
-        publish = {
-            (id, len(task.runs) - 1)
-            for id, task in self.tasks.items()
-            if task.run.status is Status.PENDING and task.run.due
-        }
-        rescued = set()
+    def sweep(self) -> tuple[list[tuple[str, int, str | None, Status]], list[tuple[str, int, Status, bool]], list[str]]:
+        """Whose time had passed, what was rescued, and what is to be published."""
+        overdue = []
+        for id, task in self.tasks.items():
+            pending, running = (task.run.status is status for status in (Status.PENDING, Status.RUNNING))
+            if (pending and task.too_late) or (running and task.wanted.deadline):
+                worker = task.run.worker
+                self._end(id, Status.CANCELLED if task.cancel else Status.EXCEPTION)
+                overdue.append((id, len(task.runs) - 1, worker, task.run.status))
+        publish = []
+        for id, task in self.tasks.items():
+            if task.run.status is Status.PENDING and task.hinted and task.hint_due:
+                task.hint_due = not self.patient
+                publish.append(id)
+        rescued = []
         for id, task in self.tasks.items():
             if task.run.status is Status.RUNNING and task.run.lease_passed:
                 status = Status.CANCELLED if task.cancel else Status.EXCEPTION
                 number = len(task.runs) - 1
-                following = self._end(id, status, task.retries > 0 and not task.cancel, False)
-                rescued.add((id, number, status, following is not None))
+                following = self._end(id, status, task.retries > 0 and not task.cancel)
+                rescued.append((id, number, status, following is not None))
                 if following is not None:
-                    publish.add((id, following))
-        return rescued, publish
+                    publish.append(id)
+        for script in list(self.throttled):
+            waiting = self.waiting[script]
+            if not self.patient:
+                self.waiting[script] = waiting = {id: place for id, place in waiting.items() if place is not CALLED}
+            publish += self._hand_out(script, len(waiting))
+            if not waiting:
+                del self.throttled[script]
+        return overdue, rescued, publish
 
-    def prune(self) -> set[str]:
-        removed = set(self.finished)
+    def prune(self, script: str | None, besides: str | None) -> set[str]:
+        removed = {
+            id
+            for id, task in self.tasks.items()
+            if task.final and task.wanted.script in (script or task.wanted.script,) and task.wanted.script != besides
+        }
         for id in removed:
             del self.tasks[id]
-        self.finished.clear()
         return removed
 
-    def _end(self, id: str, status: Status, next_run: bool, delayed: bool) -> int | None:
+    def becomes_due(self, id: str) -> None:
+        self.tasks[id].run.due = self.tasks[id].hint_due = True
+
+    def passes(self, id: str, time: str) -> None:
+        task = self.tasks[id]
+        before = task.wanted
+        task.wanted = replace(before, start_by=True) if time == "start_by" else replace(before, deadline=True)
+
+    def _room(self, script: str, limits: RunLimits) -> int:
+        running = sum(t.wanted.script == script and t.run.status is Status.RUNNING for t in self.tasks.values())
+        room = [99]
+        if limits.concurrency is not None:
+            room.append(limits.concurrency - running)
+        if limits.rate_count is not None:
+            room.append(limits.rate_count - self.starts.get(script, 0))
+        return min(room)
+
+    def _hand_out(self, script: str, most: int) -> list[str]:
+        limits = self.throttled.get(script)
+        if limits is None:
+            return []
+        waiting = self.waiting[script]
+        called = sum(place is CALLED for place in waiting.values()) if self.patient else 0
+        places = sorted((place, id) for id, place in waiting.items() if place is not CALLED)
+        publish = []
+        for _, id in places[: max(0, min(most, self._room(script, limits) - called))]:
+            task = self.tasks.get(id)
+            if task is None or task.run.status is not Status.PENDING:
+                del waiting[id]
+                continue
+            waiting[id] = CALLED
+            task.hinted, task.hint_due = True, not self.patient
+            publish.append(id)
+        return publish
+
+    def _end(self, id: str, status: Status, next_run: bool = False, delayed: bool = False) -> int | None:
         task = self.tasks[id]
         assert status in TRANSITIONS[task.run.status]
         task.run.status, task.run.held_by = status, None
-        if not next_run:
-            self.finished.append(id)
+        if not next_run or task.too_late:
+            task.hinted = False
+            if task.run.worker is None:
+                self.waiting.get(task.wanted.script, {}).pop(id, None)
             return None
         task.retries = max(0, task.retries - 1)
-        task.runs.append(ModelRun(due=not delayed))
+        task.runs.append(ModelRun(delayed=delayed, due=not delayed))
+        task.hinted, task.hint_due = True, not self.patient and not delayed
         return len(task.runs) - 1

@@ -205,7 +205,7 @@ def test_a_flood_is_cheap_keeps_the_newest_and_tells_a_late_reader_what_is_missi
         parts = await collect(live.follow("t", 0))
         seen = text(parts)
         lost = sum(part.lost_bytes for part in parts if isinstance(part, LiveGap))
-        assert isinstance(parts[0], LiveGap)
+        assert lost > 0
         assert len(seen) + lost == lines * size
         assert len(seen) <= STREAM_BYTES
         assert seen.endswith(b".\n") and seen.rstrip(b".\n").endswith(str(lines - 1).encode())

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from worker.model import (
     CancelOutcome,
     Claim,
     Claimed,
+    Hint,
     NewTask,
     Refusal,
     Refused,
@@ -73,7 +75,7 @@ async def task(records: Records, task_id: str = "t1") -> Task:
 def test_a_task_goes_from_registered_to_completed_with_everything_recorded(play: Play) -> None:
     async def scene(records: Records) -> None:
         made = new(tags=("a", "ä"), trigger="api", retries=2, shown='{"file":"README.md","n":18446744073709551617}')
-        assert await records.register(made) is Registered.CREATED
+        assert (await records.register(made)).outcome is Registered.CREATED
         pending = await task(records)
         assert (pending.status, pending.runs[0].status, pending.retries) == (Status.PENDING, Status.PENDING, 2)
         assert pending.payload == {"file": "README.md", "n": 2**64 + 1}
@@ -117,11 +119,11 @@ def test_registering_twice_changes_nothing(play: Play) -> None:
     async def scene(records: Records) -> None:
         await records.register(new())
         before = await task(records)
-        assert await records.register(new(queue="other")) is Registered.SAME
+        assert (await records.register(new(queue="other"))).outcome is Registered.SAME
         assert await task(records) == before
         await records.resolve((await claimed(records)).claim, DONE)
         before = await task(records)
-        assert await records.register(new()) is Registered.SAME
+        assert (await records.register(new())).outcome is Registered.SAME
         assert await task(records) == before
         assert await records.payload("t1") is None
 
@@ -133,7 +135,7 @@ def test_an_id_in_use_is_a_conflict_and_the_first_task_is_unharmed(play: Play, o
     async def scene(records: Records) -> None:
         await records.register(new())
         before = await task(records)
-        assert await records.register(other) is Registered.CONFLICT
+        assert (await records.register(other)).outcome is Registered.CONFLICT
         assert await records.claim("t1", WORKER, 60, other) == Refused(Refusal.CONFLICT, Status.PENDING)
         assert await task(records) == before
         assert await records.payload("t1") == new().payload
@@ -156,7 +158,9 @@ def test_a_claim_that_is_repeated_gets_the_same_answer(play: Play) -> None:
     async def scene(records: Records) -> None:
         first = await records.claim("t1", WORKER, 60, new(), claim_id="abc")
         assert isinstance(first, Claimed)
-        assert await records.claim("t1", WORKER, 60, new(), claim_id="abc") == first
+        again = await records.claim("t1", WORKER, 60, new(), claim_id="abc")
+        assert isinstance(again, Claimed) and again.now >= first.now
+        assert replace(again, now=first.now) == first
         assert await records.claim("t1", "other", 60, claim_id="abc") == Refused(Refusal.BUSY, Status.RUNNING)
         assert await records.claim("t1", WORKER, 60, claim_id="def") == Refused(Refusal.BUSY, Status.RUNNING)
 
@@ -208,9 +212,10 @@ def test_a_next_run_is_made_in_the_call_that_ends_the_one_before(play: Play) -> 
         await records.register(new(retries=1))
         first = (await claimed(records)).claim
         fault = Resolution(Status.EXCEPTION, "internal-error", "signal 9", signal=9)
-        assert await records.resolve(first, fault, next_run=True) == Resolved(ResolveOutcome.RECORDED, 1)
+        following = (Hint("t1", "sign-file", "penstock", 1),)
+        assert await records.resolve(first, fault, next_run=True) == Resolved(ResolveOutcome.RECORDED, 1, following)
         again = await records.resolve(first, fault, next_run=True)
-        assert again == Resolved(ResolveOutcome.ALREADY, 1)
+        assert again == Resolved(ResolveOutcome.ALREADY, 1, following)
         found = await task(records)
         assert [(run.number, run.status) for run in found.runs] == [(0, Status.EXCEPTION), (1, Status.PENDING)]
         assert (found.status, found.retries, found.finished_at) == (Status.PENDING, 0, None)
@@ -529,7 +534,7 @@ def test_the_scripts_are_sent_again_when_the_server_forgot_them(store: Embedded,
         await records.register(new("a"))
         with redis.Redis.from_url(store.url, protocol=2) as client:
             client.script_flush()
-        assert await records.register(new("b")) is Registered.CREATED
+        assert (await records.register(new("b"))).outcome is Registered.CREATED
 
     play(scene)
 

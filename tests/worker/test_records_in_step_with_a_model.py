@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -18,46 +18,95 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.worker.records_model import FINISHED, Model
+from tests.worker.records_model import CALLED, FINISHED, Model, Wanted
 from worker.embedded import Embedded
-from worker.model import Claim, Claimed, NewTask, Refused, Resolution, Status
+from worker.model import Claim, Claimed, Hint, NewTask, Refused, Resolution, RunLimits, Status
 from worker.store import Records, StoreLimits, connect
+from worker.store.keys import FIELDS
 
 T = TypeVar("T")
 # Weighted towards what leads somewhere: most calls are to meet a task that is there and can be worked on.
-IDS = st.sampled_from(["a", "a", "a", "b", "c"])
-CONTENTS = st.sampled_from([0, 0, 0, 0, 0, 1])
+IDS = st.sampled_from(["a", "a", "a", "b", "b", "c"])
 WORKERS = st.sampled_from(["w1", "w2"])
-RETRIES = st.integers(0, 2)
 # Counted from the end: what happened just before is what a call is likely to meet.
 RECENT = st.sampled_from([-1, -1, -1, -2, -2, -3, -5])
-LEASES_S = st.sampled_from([0, 1000])
+LEASES_S = st.sampled_from([0, 1000, 1000])
+LONG_AGO, FAR_AWAY = 1, 10**13
+WANTED = st.builds(
+    Wanted,
+    content=st.sampled_from([0, 0, 0, 0, 0, 0, 1]),
+    retries=st.integers(0, 2),
+    due=st.sampled_from([*[None] * 10, False, True]),
+    start_by=st.sampled_from([*[None] * 10, *[False] * 5, True]),
+    deadline=st.sampled_from([*[None] * 10, *[False] * 5, True]),
+    priority=st.sampled_from([0, 0, 5, 9]),
+    key=st.sampled_from([*[None] * 5, "k", "ключ 2"]),
+)
+# With a period that does not pass by itself.
+LIMITS = st.sampled_from(
+    [
+        None,
+        RunLimits(concurrency=1),
+        RunLimits(concurrency=2),
+        RunLimits(rate_count=1, rate_per_s=10**6),
+        RunLimits(rate_count=2, rate_per_s=10**6),
+        RunLimits(concurrency=1, rate_count=2, rate_per_s=10**6),
+    ]
+)
+MOSTLY = st.sampled_from([True] * 5 + [False])
+# Every key, and the members of what is an index; of those that wait only who was not handed out.
+DUMP = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', 'penstock:*')) do
+  local kind, members = redis.call('TYPE', key).ok, {}
+  if kind == 'zset' then
+    members = redis.call('ZRANGEBYSCORE', key, '-inf', string.find(key, ':waiting:') and '(1e15' or '+inf')
+  elseif kind == 'set' then
+    members = redis.call('SMEMBERS', key)
+  elseif kind == 'hash' and not string.find(key, ':task:') then
+    members = redis.call('HKEYS', key)
+  end
+  found[#found + 1] = {key, members}
+end
+return found
+"""
+SCRIPTS = ("script-0", "script-1")
 
 
-def new(id: str, content: int, retries: int) -> NewTask:
+def new(id: str, wanted: Wanted) -> NewTask:
     return NewTask(
         id=id,
-        script=f"script-{content}",
-        payload=b"%d" % content,
-        shown=f"{content}",
-        digest=f"{content}",
+        script=wanted.script,
+        payload=b"%d" % wanted.content,
+        shown=f"{wanted.content}",
+        digest=f"{wanted.content}",
         queue="q",
         trigger="cli",
-        retries=retries,
+        retries=wanted.retries,
+        due_at=at(wanted.due),
+        start_by=at(wanted.start_by),
+        deadline=at(wanted.deadline),
+        priority=wanted.priority,
+        key=wanted.key,
     )
+
+
+def at(passed: bool | None) -> int | None:
+    return None if passed is None else LONG_AGO if passed else FAR_AWAY
 
 
 class Steps(RuleBasedStateMachine):
     url: str
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(patient=st.booleans(), limits=LIMITS)
+    def begin(self, patient: bool, limits: RunLimits | None) -> None:
         self.runner = asyncio.Runner()
-        self.model = Model()
+        self.limits = limits
+        self.model = Model(patient)
         self.claims: list[Claim] = []
         self.calls: list[tuple[str, str]] = []
         self.client = self.runner.run(self._connect())
-        self.records = Records(self.client, StoreLimits(hint_after_s=0))
+        self.records = Records(self.client, StoreLimits(hint_after_s=1000 if patient else 0))
 
     async def _connect(self) -> Any:
         client = connect(self.url)
@@ -70,39 +119,50 @@ class Steps(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
-    @rule(id=IDS, content=CONTENTS, retries=RETRIES)
-    def register(self, id: str, content: int, retries: int) -> None:
-        expected = self.model.register(id, content, retries)
-        assert self.play(self.records.register(new(id, content, retries))) is expected
+    def created(self, id: str) -> int:
+        """When it was made: those that wait for room are in that order."""
+        task = self.play(self.records.get(id))
+        return task.created_at if task else 0
 
-    @rule(id=IDS, worker=WORKERS, content=st.just(0), retries=RETRIES)
-    def claim_and_let_it_expire(self, **drawn: Any) -> None:
-        self.claim(lease_s=0, **drawn)
+    @rule(id=IDS, wanted=WANTED)
+    def register(self, id: str, wanted: Wanted) -> None:
+        registration = self.play(self.records.register(new(id, wanted)))
+        expected = self.model.register(id, wanted, self.created(id))
+        assert (registration.outcome, registration.task_id) == expected
 
-    @rule(id=IDS, worker=WORKERS, lease_s=LEASES_S, content=st.sampled_from([None, 0, 0, 0, 0, 1]), retries=RETRIES)
-    def claim(self, id: str, worker: str, lease_s: int, content: int | None, retries: int) -> None:
-        expected = self.model.claim(id, worker, lease_s == 0, content, retries)
-        made = None if content is None else new(id, content, retries)
+    @rule(id=IDS, worker=WORKERS, wanted=WANTED)
+    def claim_and_let_it_expire(self, id: str, worker: str, wanted: Wanted) -> None:
+        self.claim(id, worker, 0, wanted, True, None)
+
+    @rule(id=IDS, worker=WORKERS, lease_s=LEASES_S, wanted=st.none() | WANTED, usual=MOSTLY, other=LIMITS)
+    def claim(
+        self, id: str, worker: str, lease_s: int, wanted: Wanted | None, usual: bool, other: RunLimits | None
+    ) -> None:
+        limits = self.limits if usual else other
+        made = None if wanted is None else new(id, wanted)
         call = f"call-{len(self.calls)}"
-        answer = self.play(self.records.claim(id, worker, lease_s, made, claim_id=call))
+        answer = self.play(self.records.claim(id, worker, lease_s, made, claim_id=call, limits=limits))
+        expected = self.model.claim(id, worker, lease_s == 0, wanted, limits, self.created(id))
         if isinstance(answer, Refused):
             assert answer.refusal is expected
             return
         assert expected == len(self.claims)
         task = self.model.tasks[id]
         assert (answer.payload, answer.retries) == (b"%d" % task.content, task.retries)
-        assert answer.claim.run == len(task.runs) - 1
+        assert answer.claim.run == answer.runs == len(task.runs) - 1
+        assert answer.deadline == at(task.wanted.deadline)
+        assert answer.now >= answer.created_at
         assert all(answer.claim.token > earlier.token for earlier in self.claims)
         self.claims.append(answer.claim)
         self.calls.append((worker, call))
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def repeat_a_claim(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), limits=LIMITS)
+    def repeat_a_claim(self, data: st.DataObject, limits: RunLimits | None) -> None:
         number = data.draw(RECENT) % len(self.claims)
         claim, (worker, call) = self.claims[number], self.calls[number]
         if self.model.held(number) is not None:
-            answer = self.play(self.records.claim(claim.task_id, worker, claim.lease_s, claim_id=call))
+            answer = self.play(self.records.claim(claim.task_id, worker, claim.lease_s, claim_id=call, limits=limits))
             assert isinstance(answer, Claimed) and answer.claim == claim
 
     @precondition(lambda self: self.claims)
@@ -113,14 +173,14 @@ class Steps(RuleBasedStateMachine):
             of_worker = [number for number in numbers if self.calls[number][0] == worker]
             expected = [self.model.renew(number, lease_s == 0) for number in of_worker]
             answers = self.play(self.records.renew(worker, [self.claims[n] for n in of_worker], lease_s))
-            assert [(answer.lost, answer.cancel_requested) for answer in answers] == expected
+            assert [(answer.lost, answer.cancel_requested, answer.overdue) for answer in answers] == expected
 
     @precondition(lambda self: self.claims)
     @rule(
         data=st.data(),
         status=st.sampled_from(sorted(FINISHED)),
         next_run=st.booleans(),
-        delay_s=st.sampled_from([0, 1000]),
+        delay_s=st.sampled_from([0, 0, 1000]),
     )
     def resolve(self, data: st.DataObject, status: Status, next_run: bool, delay_s: int) -> None:
         number = data.draw(RECENT) % len(self.claims)
@@ -128,7 +188,14 @@ class Steps(RuleBasedStateMachine):
         answer = self.play(
             self.records.resolve(self.claims[number], Resolution(status), next_run=next_run, delay_s=delay_s)
         )
-        assert (answer.outcome, answer.next_run) == expected
+        assert (answer.outcome, answer.next_run, self.handed_out(answer.publish)) == expected
+
+    def handed_out(self, publish: Sequence[Hint]) -> list[str]:
+        for hint in publish:
+            task = self.model.tasks[hint.task_id]
+            expected = (task.wanted.script, "q", len(task.runs) - 1, task.wanted.priority)
+            assert (hint.script, hint.queue, hint.run, hint.priority) == expected
+        return [hint.task_id for hint in publish]
 
     @precondition(lambda self: any(not task.final for task in self.model.tasks.values()))
     @rule(id=IDS)
@@ -138,16 +205,49 @@ class Steps(RuleBasedStateMachine):
     @precondition(lambda self: self.model.tasks)
     @rule()
     def sweep(self) -> None:
-        rescued, publish = self.model.sweep()
+        overdue, rescued, publish = self.model.sweep()
         swept = self.play(self.records.sweep())
-        assert {(r.task_id, r.run, r.status, r.retried) for r in swept.rescued} == rescued
-        assert {(hint.task_id, hint.run) for hint in swept.publish} == publish
-        assert len(swept.publish) == len(publish)
+        assert {(o.task_id, o.run, o.worker, o.status) for o in swept.overdue} == set(overdue)
+        assert {(r.task_id, r.run, r.status, r.retried) for r in swept.rescued} == set(rescued)
+        assert sorted(self.handed_out(swept.publish)) == sorted(publish)
+        assert not swept.more
 
-    @precondition(lambda self: len(self.model.finished) > 1)
+    @precondition(lambda self: any(not task.run.due for task in self.model.tasks.values()))
+    @rule(id=IDS)
+    def a_delayed_run_becomes_due(self, id: str) -> None:
+        task = self.model.tasks.get(id)
+        if task and task.run.status is Status.PENDING and not task.run.due:
+            self.model.becomes_due(id)
+            self.play(self._put_back(id, "due", "hints"))
+
+    @precondition(lambda self: any(task.watched for task in self.model.tasks.values()))
+    @rule(id=IDS, field=st.sampled_from(["start_by", "deadline"]))
+    def the_time_of_a_task_passes(self, id: str, field: str) -> None:
+        task = self.model.tasks.get(id)
+        if task and not task.final and getattr(task.wanted, field) is False:
+            self.model.passes(id, field)
+            self.play(self._put_back(id, field, "deadlines"))
+
+    async def _put_back(self, id: str, field: str, key: str) -> None:
+        """As if the time of that field had passed long ago."""
+        await self.client.hset(f"penstock:task:{id}", FIELDS[field], LONG_AGO)
+        task = self.model.tasks[id]
+        if key == "hints" or field == "deadline" or task.run.status is Status.PENDING:
+            await self.client.zadd(f"penstock:{key}", {id: LONG_AGO}, xx=True)
+
+    @precondition(lambda self: any(self.model.starts.values()))
     @rule()
-    def prune(self) -> None:
-        assert set(self.play(self.records.prune(older_than_ms=None, keep_count=0))) == self.model.prune()
+    def the_period_of_the_rate_limits_passes(self) -> None:
+        self.model.starts.clear()
+        for script in SCRIPTS:
+            self.play(self.client.delete(f"penstock:starts:{script}"))
+
+    @precondition(lambda self: sum(task.final for task in self.model.tasks.values()) > 1)
+    @rule(script=st.sampled_from([None, None, *SCRIPTS]), besides=st.sampled_from([None, None, *SCRIPTS]))
+    def prune(self, script: str | None, besides: str | None) -> None:
+        others = [besides] if besides else []
+        pruned = self.play(self.records.prune(older_than_ms=None, keep_count=0, script=script, besides=others))
+        assert sorted(pruned) == sorted(self.model.prune(script, besides))
 
     @invariant()
     def everything_is_as_the_model_says(self) -> None:
@@ -157,34 +257,63 @@ class Steps(RuleBasedStateMachine):
     async def _compare(self) -> None:
         tasks = self.model.tasks
         for id in ("a", "b", "c"):
-            found, payload, expected = await self.records.get(id), await self.records.payload(id), tasks.get(id)
-            if expected is None:
-                assert found is None and payload is None
+            if (expected := tasks.get(id)) is None:
                 continue
+            found = await self.records.get(id)
             assert found is not None
             assert found.status is expected.run.status
             assert [run.status for run in found.runs] == [run.status for run in expected.runs]
             assert [run.worker for run in found.runs] == [run.worker for run in expected.runs]
             assert (found.retries, found.cancel is not None) == (expected.retries, expected.cancel)
-            assert (payload is None) is expected.final
             assert (found.finished_at is not None) is expected.final
-        async with self.client.pipeline(transaction=False) as lists:
-            expected_members = []
-            for status in Status:
-                lists.zrange(f"penstock:tasks:status:{status}", 0, -1)
-                expected_members.append({id for id, task in tasks.items() if task.run.status is status})
-                for content in (0, 1):
-                    lists.zrange(f"penstock:tasks:script:script-{content}:{status}", 0, -1)
-                    expected_members.append(
-                        {id for id in expected_members[-1 - content] if tasks[id].content == content}
-                    )
-            for key, wanted in (("leases", Status.RUNNING), ("hints", Status.PENDING)):
-                lists.zrange(f"penstock:{key}", 0, -1)
-                expected_members.append({id for id, task in tasks.items() if task.run.status is wanted})
-            lists.zrange("penstock:tasks:finished", 0, -1)
-            expected_members.append({id for id, task in tasks.items() if task.final})
-            members = [{member.decode() for member in answer} for answer in await lists.execute()]
-        assert members == expected_members
+            wanted = expected.wanted
+            assert (found.start_by, found.deadline) == (at(wanted.start_by), at(wanted.deadline))
+            assert (found.priority, found.key) == (wanted.priority, wanted.key)
+            assert (found.due_at is not None) is (expected.run.delayed and not expected.final)
+        pending = [id for id, task in reversed(tasks.items()) if task.run.status is Status.PENDING]
+        assert list(await self.records.pending()) == pending
+        assert await self._indexes() == self._expected_indexes()
+
+    async def _indexes(self) -> dict[str, set[str]]:
+        """The members of every key that has some; of a task and a payload that there is one."""
+        found: Any = await self.client.eval(DUMP, 0)
+        indexes: dict[str, set[str]] = {}
+        for key, members in found:
+            name = key.decode().removeprefix("penstock:")
+            if members:
+                indexes[name] = {member.decode() for member in members}
+            elif name.startswith(("task:", "payload:")):
+                kind, id = name.split(":")
+                indexes.setdefault(kind, set()).add(id)
+        return indexes
+
+    def _expected_indexes(self) -> dict[str, set[str]]:
+        tasks = self.model.tasks.items()
+        found: dict[str, set[str]] = {}
+        for id, task in tasks:
+            script, status = task.wanted.script, task.run.status
+            for index, belongs in {
+                "task": True,
+                "payload": not task.final,
+                f"tasks:status:{status}": True,
+                f"tasks:script:{script}:{status}": True,
+                f"tasks:finished:{script}": task.final,
+                "leases": status is Status.RUNNING,
+                "hints": task.hinted,
+                "deadlines": task.watched,
+            }.items():
+                if belongs:
+                    found.setdefault(index, set()).add(id)
+            if task.final:
+                found.setdefault("scripts:finished", set()).add(script)
+            if task.wanted.key:
+                found.setdefault("idempotency", set()).add(task.wanted.key)
+        for script, waiting in self.model.waiting.items():
+            if places := {id for id, place in waiting.items() if place is not CALLED}:
+                found[f"waiting:{script}"] = places
+        if self.model.throttled:
+            found["throttled"] = set(self.model.throttled)
+        return found
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
@@ -195,5 +324,5 @@ class Steps(RuleBasedStateMachine):
 def test_the_records_do_what_the_model_does(store: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Steps, "url", store.url, raising=False)
     run_state_machine_as_test(
-        Steps, settings=settings(max_examples=100, stateful_step_count=30, deadline=None, database=None)
+        Steps, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
     )

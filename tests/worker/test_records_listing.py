@@ -173,3 +173,51 @@ def test_an_id_is_free_again_after_its_task_was_pruned_and_old_claims_stay_refus
         assert (await records.resolve(old.claim, Resolution(Status.FAILED))).outcome == "stale"
 
     play(scene)
+
+
+def test_pending_tasks_are_walked_newest_first_while_they_change(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(6):
+            await records.register(new(f"t{number}", ("sign", "sign-file")[number % 2]))
+        await records.claim("t4", "w", 60)
+        assert await records.pending() == ("t5", "t3", "t2", "t1", "t0")
+        assert await records.pending("sign") == ("t2", "t0")
+        assert await records.pending(limit=2) == ("t5", "t3")
+        for id in ("t5", "t3"):
+            await records.cancel(id, "anna")
+        await records.register(new("later"))
+        assert await records.pending(after="t3", limit=2) == ("t2", "t1")
+        assert await records.pending(after="t0") == ()
+        # The place of a task that is forgotten is unknown: from the start again, rather than miss any.
+        await records.prune(older_than_ms=None, keep_count=0)
+        assert await records.pending(after="t3", limit=2) == ("later", "t2")
+        with pytest.raises(InvalidName):
+            await records.pending(after="../x")
+        with pytest.raises(ValueError, match="1 to 1000"):
+            await records.pending(limit=0)
+
+    play(scene)
+
+
+def test_each_script_may_have_bounds_of_its_own(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        scripts = ("a", "b", "c", "a", "b", "c", "a", "b", "c")
+        for number, script in enumerate(scripts):
+            await records.register(new(f"{script}{number}", script))
+            await finish(records, f"{script}{number}")
+        assert await records.prune(older_than_ms=None, keep_count=2, script="a") == ("a0",)
+        assert await records.prune(older_than_ms=None, keep_count=2, script="a") == ()
+        assert await records.prune(older_than_ms=None, keep_count=2, script="unknown") == ()
+        assert await records.prune(older_than_ms=None, keep_count=4, besides=["a"], limit=1) == ("b1",)
+        assert await records.prune(older_than_ms=None, keep_count=4, besides=["a"]) == ("c2",)
+        assert await records.prune(older_than_ms=0, keep_count=None, besides=["a", "b"]) == ("c5", "c8")
+        left = [task.id for task in (await records.list()).tasks]
+        assert left == ["b7", "a6", "b4", "a3"]
+        assert await records.prune(older_than_ms=0, keep_count=None) == ("a3", "b4", "a6", "b7")
+        for hostile in ("A", "a:b", "", "*"):
+            with pytest.raises(InvalidName):
+                await records.prune(older_than_ms=0, keep_count=None, script=hostile)
+            with pytest.raises(InvalidName):
+                await records.prune(older_than_ms=0, keep_count=None, besides=[hostile])
+
+    play(scene)

@@ -212,10 +212,10 @@ def test_a_plain_celery_program_and_ours_write_the_same_queue(store: Embedded, w
         await source.open()
         taken = list(await source.take(8))
         assert [(one.task_id, one.script, one.hint) for one in taken if isinstance(one, Delivery)] == [
-            ("ours", "echo", True),
             ("theirs", "echo", False),
+            ("ours", "echo", True),
         ]
-        theirs = taken[1]
+        theirs = taken[0]
         assert isinstance(theirs, Delivery) and theirs.read(1000).payload == b'{"n":1}'
         await source.close()
 

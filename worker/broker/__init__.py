@@ -1,6 +1,6 @@
 """Broker: messages in Celery's format, in Redis and behind kombu. Knows no record and no command.
 
-Celery itself is imported only by `app`, `pool` and `strategy`, which a worker on Redis does not need.
+Celery itself is imported only by `app`, `pool`, `celery_*` and `rabbit_*`, which a worker on Redis does not need.
 """
 
 from worker.broker.delivery import Delivery, Enqueued

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import celery
@@ -11,8 +12,13 @@ from kombu import Exchange, Queue
 
 from worker.broker.delivery import Delivery
 from worker.broker.envelope import TASK_PREFIX
+from worker.broker.rabbit_queues import quorum_queue
 from worker.broker.source import Unreadable
-from worker.broker.strategy import strategy
+
+_TRANSPORTS = {
+    "amqp": "worker.broker.rabbit_transport:Transport",
+    "amqps": "worker.broker.rabbit_transport:SSLTransport",
+}
 
 
 class Receiver(Protocol):
@@ -29,10 +35,9 @@ class Receiver(Protocol):
 
 
 class ScriptTask(celery.Task):  # type: ignore[misc]
-    """The Celery task of a script. What runs is decided by the receiver; Celery's own tracing is not used."""
+    """The Celery task of a script, for its name. Deliveries go to the receiver; see `celery_consumer`."""
 
     abstract = True
-    Strategy = staticmethod(strategy)
     acks_late = True
     ignore_result = True
 
@@ -44,10 +49,17 @@ class App(celery.Celery):  # type: ignore[misc]
     """Celery, plus who receives its deliveries; None in a program that only publishes."""
 
     receiver: Receiver | None = None
+    plain: Mapping[str, str] = MappingProxyType({})
+    """The script of each queue that is opened for plain documents."""
 
 
 def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], default_queue: str) -> App:
-    """A Celery app for these scripts. A worker of it consumes `queues`; a task without one goes to `default_queue`."""
+    """A Celery app for these scripts. A worker of it consumes `queues`; a task without one goes to `default_queue`.
+
+    In RabbitMQ the queues are quorum queues; see `rabbit_queues`.
+    """
+    scheme = broker_url.partition("://")[0]
+    rabbit = scheme.startswith("amqp")
     app = App("penstock", set_as_current=False, autofinalize=False, fixups=[])
     names = sorted({*queues, default_queue})
     app.conf.update(
@@ -55,7 +67,9 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
-        broker_transport_options={"confirm_publish": True} if broker_url.startswith("amqp") else {},
+        broker_transport=_TRANSPORTS.get(scheme),
+        # A message is published when the broker has said so.
+        broker_transport_options={"confirm_publish": True} if rabbit else {},
         result_backend=None,
         task_ignore_result=True,
         accept_content=["json"],
@@ -65,10 +79,13 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         task_default_queue=default_queue,
         task_default_exchange=default_queue,
         task_default_routing_key=default_queue,
-        task_queues=[Queue(name, Exchange(name, type="direct"), routing_key=name) for name in names],
+        task_queues=[quorum_queue(name) if rabbit else _list(name) for name in names],
         task_create_missing_queues=False,
         task_acks_late=True,
+        worker_consumer="worker.broker.celery_consumer:Consumer",
         worker_prefetch_multiplier=1,
+        # Celery has none to cancel, so a run goes on; this spares a warning at each loss.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -85,6 +102,10 @@ def make_app(broker_url: str, scripts: Iterable[str], queues: Iterable[str], def
         app.register_task(task())
     signals.setup_logging.connect(_logging_is_ours, weak=False)
     return app
+
+
+def _list(name: str) -> Queue:
+    return Queue(name, Exchange(name, type="direct"), routing_key=name)
 
 
 def consume_nothing(app: App) -> None:

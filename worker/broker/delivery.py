@@ -39,6 +39,9 @@ class Delivery:
     read: Callable[[int], Enqueued]
     """The payload, given the most bytes that it may have. Not for a hint."""
     acknowledge: Callable[[], None]
+    eta: object = None
+    """What the message says of when it may start and by when it has to: ISO 8601, or whatever stands there."""
+    expires: object = None
 
 
 def is_hint(headers: Mapping[str, Any]) -> bool:

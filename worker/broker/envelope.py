@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,13 +51,7 @@ def open_envelope(raw: bytes) -> Envelope:
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         raise NotAMessage("it has no headers and properties, as a message of kombu has")
     body = _body(message.get("body"), properties.get("body_encoding"))
-    name, task_id = headers.get("task"), headers.get("id")
-    if "task" not in headers:
-        name, task_id = _first_protocol(body)
-    if not isinstance(name, str):
-        raise NotAMessage("it names no task")
-    if not isinstance(task_id, str) or not TASK_ID.match(task_id):
-        raise NotAMessage(f"its id is none of a task: {str(task_id)[:80]!a}")
+    name, task_id = identify(headers, body)
     content_type, encoding = message.get("content-type"), message.get("content-encoding")
     return Envelope(
         task_id,
@@ -66,6 +61,18 @@ def open_envelope(raw: bytes) -> Envelope:
         encoding if isinstance(encoding, str) else "",
         headers,
     )
+
+
+def identify(headers: Mapping[str, Any], body: bytes) -> tuple[str, str]:
+    """Celery task name and id, from the headers or, in protocol 1, from the body. Raises NotAMessage."""
+    name, task_id = headers.get("task"), headers.get("id")
+    if "task" not in headers:
+        name, task_id = _first_protocol(body)
+    if not isinstance(name, str):
+        raise NotAMessage("it names no task")
+    if not isinstance(task_id, str) or not TASK_ID.match(task_id):
+        raise NotAMessage(f"its id is none of a task: {str(task_id)[:80]!a}")
+    return name, task_id
 
 
 def _body(body: Any, encoding: Any) -> bytes:

@@ -10,16 +10,25 @@ from redis.exceptions import RedisError
 
 from worker.broker.delivery import HINT_HEADER
 from worker.broker.envelope import TASK_PREFIX, seal
-from worker.broker.kombu_redis import list_key
+from worker.broker.kombu_redis import list_key, list_keys
 from worker.broker.source import BrokerAway
 
 if TYPE_CHECKING:
     from worker.broker.app import App
 
+# A quorum queue without its majority confirms nothing.
+_CONFIRM_S = 10.0
+
 
 class Publisher(Protocol):
-    async def publish(self, script: str, task_id: str, queue: str) -> None:
-        """Raises BrokerAway. The record stays pending then, and a worker publishes it again."""
+    async def publish(self, script: str, task_id: str, queue: str, priority: int = 0) -> None:
+        """`priority`: 0 to 9, 9 the most urgent.
+
+        Raises BrokerAway. The record stays pending then, and a worker publishes it again.
+        """
+
+    async def waiting(self, queue: str) -> bool:
+        """Whether messages lie in the queue that nobody has taken yet. Raises BrokerAway."""
 
 
 class RedisPublisher:
@@ -28,10 +37,20 @@ class RedisPublisher:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def publish(self, script: str, task_id: str, queue: str) -> None:
-        message = seal(TASK_PREFIX + script, task_id, queue, {HINT_HEADER: 1})
+    async def publish(self, script: str, task_id: str, queue: str, priority: int = 0) -> None:
+        # For kombu on Redis 0 is the most urgent.
+        message = seal(TASK_PREFIX + script, task_id, queue, {HINT_HEADER: 1}, priority=9 - priority)
         try:
-            await self._redis.lpush(list_key(queue, 0), message)
+            await self._redis.lpush(list_key(queue, 9 - priority), message)
+        except (RedisError, OSError) as error:
+            raise BrokerAway(str(error) or type(error).__name__) from error
+
+    async def waiting(self, queue: str) -> bool:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for key in list_keys(queue):
+                    pipe.llen(key)
+                return any(await pipe.execute())
         except (RedisError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
@@ -43,21 +62,48 @@ class CeleryPublisher:
         self._app = app
         self._one = asyncio.Lock()
 
-    async def publish(self, script: str, task_id: str, queue: str) -> None:
+    async def publish(self, script: str, task_id: str, queue: str, priority: int = 0) -> None:
         async with self._one:
-            await asyncio.to_thread(self._publish, script, task_id, queue)
+            await asyncio.to_thread(self._publish, script, task_id, queue, priority)
 
-    def _publish(self, script: str, task_id: str, queue: str) -> None:
+    async def waiting(self, queue: str) -> bool:
+        async with self._one:
+            return await asyncio.to_thread(self._waiting, queue)
+
+    def _waiting(self, queue: str) -> bool:
+        from amqp.exceptions import AMQPError, NotFound
         from kombu.exceptions import OperationalError
 
         try:
+            with self._app.connection_for_write() as connection, connection.channel() as channel:
+                return bool(channel.queue_declare(queue, passive=True).message_count)
+        except NotFound:
+            return False
+        except (OperationalError, AMQPError, OSError) as error:
+            raise BrokerAway(str(error) or type(error).__name__) from error
+
+    def _publish(self, script: str, task_id: str, queue: str, priority: int) -> None:
+        from amqp.exceptions import AMQPError, PreconditionFailed  # type: ignore[import-untyped]
+        from kombu.exceptions import OperationalError
+
+        def send() -> None:
             self._app.send_task(
                 TASK_PREFIX + script,
                 task_id=task_id,
                 queue=queue,
                 headers={HINT_HEADER: 1},
+                priority=priority,
                 retry=True,
                 retry_policy={"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
+                confirm_timeout=_CONFIRM_S,
             )
-        except (OperationalError, OSError) as error:
+
+        try:
+            try:
+                send()
+            except PreconditionFailed:
+                # The queue is there in another form, as a producer made it: use it as it is.
+                self._app.amqp.queues[queue].no_declare = True
+                send()
+        except (OperationalError, AMQPError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error

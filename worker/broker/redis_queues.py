@@ -18,7 +18,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from worker.broker.kombu_redis import binding, list_keys
+from worker.broker.kombu_redis import binding, list_key, list_keys
 
 # A consumer that has not been heard of for this long is taken for dead. What it held is delivered again; a run that it
 # still performs is protected by its lease, so a mistake costs one needless delivery.
@@ -119,6 +119,8 @@ class RedisQueues:
         self._turn = 0
         self._taking = False
         self._alive_until_s = 0.0
+        # Where messages without a word on priority are: those of Celery's producers and our own.
+        self._blocked = {key: queue for queue in self._queues for key in (list_key(queue, 0), list_key(queue, 9))}
         self._waits: dict[str, asyncio.Task[bytes | None]] = {}
         self._returning: set[asyncio.Task[None]] = set()
         self._known: Counter[Taken] = Counter()
@@ -218,16 +220,16 @@ class RedisQueues:
     def _wait_for_more(self) -> None:
         """Block on each queue, so that a message starts at once; not when others may take us for dead."""
         if asyncio.get_running_loop().time() < self._alive_until_s:
-            for queue in self._queues:
-                if queue not in self._waits:
-                    self._waits[queue] = asyncio.ensure_future(self._block(queue))
-                    self._waits[queue].add_done_callback(self._arrived)
+            for key in self._blocked:
+                if key not in self._waits:
+                    self._waits[key] = asyncio.ensure_future(self._block(key))
+                    self._waits[key].add_done_callback(self._arrived)
 
     def _said_alive(self) -> None:
         self._alive_until_s = asyncio.get_running_loop().time() + ALIVE_S - _BLOCK_S - 1
 
-    async def _block(self, queue: str) -> bytes | None:
-        raw: Any = await self._redis.blmove(queue, self._held[queue], _BLOCK_S, "RIGHT", "LEFT")
+    async def _block(self, key: str) -> bytes | None:
+        raw: Any = await self._redis.blmove(key, self._held[key], _BLOCK_S, "RIGHT", "LEFT")
         return cast("bytes | None", raw)
 
     def _arrived(self, _: asyncio.Task[bytes | None]) -> None:
@@ -244,13 +246,13 @@ class RedisQueues:
         """What the blocked calls have brought; what there is no room for goes back."""
         taken: list[Taken] = []
         failed: BaseException | None = None
-        for queue in [queue for queue, wait in self._waits.items() if wait.done()]:
-            wait = self._waits.pop(queue)
+        for key in [key for key, wait in self._waits.items() if wait.done()]:
+            wait = self._waits.pop(key)
             if wait.cancelled():
                 continue
             failed = wait.exception() or failed
             if not wait.exception() and (raw := wait.result()) is not None:
-                taken.append(self._know(Taken(queue, queue, raw)))
+                taken.append(self._know(Taken(self._blocked[key], key, raw)))
         for one in taken[room:]:
             self.give_back(one)
         if failed and not taken:

@@ -90,6 +90,8 @@ class RedisSource:
             hint=is_hint(envelope.headers),
             read=lambda most: read_body(envelope, most),
             acknowledge=acknowledge,
+            eta=envelope.headers.get("eta"),
+            expires=envelope.headers.get("expires"),
         )
 
 

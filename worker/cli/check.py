@@ -63,16 +63,10 @@ def command(home: Path, as_json: bool) -> int:
 def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     """The names of the scripts, [] when anything is wrong, and all problems; wrong settings do not hide scripts."""
     from engine.errors import DeclarationError
-    from worker.config import Settings, WorkerSettings, load_catalog, load_settings
+    from worker.config import load_all
 
-    problems: list[Problem] = []
     try:
-        settings = load_settings(home)
+        _, catalog = load_all(home)
     except DeclarationError as error:
-        problems += error.problems
-        settings = Settings(home, home / ".penstock", WorkerSettings("check"))
-    try:
-        catalog = load_catalog(settings)
-    except DeclarationError as error:
-        problems += error.problems
-    return ([] if problems else sorted(catalog.scripts)), problems
+        return [], list(error.problems)
+    return sorted(catalog.scripts), []

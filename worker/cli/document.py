@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
     from engine.outcome import Outcome
-    from worker.model import ArtifactRecord, Run, Task
+    from worker.model import ArtifactRecord, Cancelled, DeadLetter, Run, Task
 
 
 def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> dict[str, Any]:
@@ -50,6 +50,9 @@ def of_task(task: Task) -> dict[str, Any]:
         "digest": task.digest,
         "dryRun": task.dry_run,
         "retries": task.retries,
+        **_schedule(task),
+        "startBy": _time(task.start_by),
+        "idempotencyKey": task.key,
         "cancel": _cancel(task),
         "payload": task.payload,
         "runs": [_of_run_alone(task, run) for run in task.runs],
@@ -74,6 +77,33 @@ def in_list(task: Task) -> dict[str, Any]:
         "createdAt": _time(task.created_at),
         "finishedAt": _time(task.finished_at),
         "durationMs": run.duration_ms,
+        "retries": task.retries,
+        **_schedule(task),
+        "cancel": _cancel(task),
+    }
+
+
+def cancelled(task_id: str, answer: Cancelled) -> dict[str, Any]:
+    return {
+        "taskId": task_id,
+        "outcome": answer.outcome.value,
+        "status": answer.status.value if answer.status else None,
+        "worker": answer.worker,
+    }
+
+
+def dead_letter(letter: DeadLetter) -> dict[str, Any]:
+    """`head` is text: bytes that are no UTF-8 are written as \\xNN."""
+    return {
+        "id": letter.id,
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "source": letter.source,
+        "receivedAt": _time(letter.at),
+        "lastReceivedAt": _time(letter.last_at),
+        "times": letter.times,
+        "size": letter.size,
+        "head": letter.head.decode("utf-8", "backslashreplace"),
     }
 
 
@@ -152,6 +182,10 @@ def _run(
 
 
 _artifacts = artifacts
+
+
+def _schedule(task: Task) -> dict[str, Any]:
+    return {"priority": task.priority, "dueAt": _time(task.due_at), "deadline": _time(task.deadline)}
 
 
 def _cancel(task: Task) -> dict[str, Any] | None:

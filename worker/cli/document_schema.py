@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.model.answers import CancelOutcome
 from worker.model.status import FINAL, Status
 from worker.model.task import TASK_ID
 
@@ -81,6 +82,30 @@ _ABOUT: dict[str, Any] = {
     "createdAt": _time("When the task was recorded."),
     "finishedAt": _time("When its last run ended."),
 }
+_SCHEDULE: dict[str, Any] = {
+    "retries": {**_COUNT, "description": "Further runs that are still allowed."},
+    "priority": {"type": "integer", "minimum": 0, "maximum": 9, "description": "9 is the most urgent."},
+    "dueAt": _time("The newest run does not start before; null: it was not delayed."),
+    "deadline": _time("When the task ends, whether it has started or not; null: no deadline."),
+    "cancel": {
+        "anyOf": [
+            {"type": "null"},
+            _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")}),
+        ],
+        "description": "Who asked for its end; null: nobody.",
+    },
+}
+_LETTER: dict[str, Any] = {
+    "id": {"type": "string", "pattern": "^[0-9a-f]{24}$"},
+    "queue": {"type": "string"},
+    "reason": {"type": "string", "description": "Why no task could be made of it."},
+    "source": {"type": "string", "description": "Who found it."},
+    "receivedAt": _time("When it first came."),
+    "lastReceivedAt": _time("When it last came."),
+    "times": {"type": "integer", "minimum": 1, "description": "How often it came."},
+    "size": {**_COUNT, "description": "Bytes of the whole message."},
+    "head": {"type": "string", "description": "Its first bytes; what is no UTF-8 is written as \\xNN."},
+}
 _SCRIPT: dict[str, Any] = {
     **{name: {"type": "string"} for name in ("name", "title", "description", "category")},
     "tags": _TEXTS,
@@ -112,13 +137,9 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             **_run(_ANY_STATUS),
             **_ABOUT,
             "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
-            "retries": {**_COUNT, "description": "Further runs that are still allowed."},
-            "cancel": {
-                "anyOf": [
-                    {"type": "null"},
-                    _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")}),
-                ]
-            },
+            **_SCHEDULE,
+            "startBy": _time("A run that has not started by then does not start; null: no such time."),
+            "idempotencyKey": _nullable("string", "The key that it was submitted with."),
             "payload": {"description": "Secrets are masked; null for a payload that could not be read."},
             "runs": {
                 "type": "array",
@@ -147,6 +168,7 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                         **_TASK,
                         **{key: _run(_ANY_STATUS)[key] for key in ("status", "reason", "message", "durationMs")},
                         **_ABOUT,
+                        **_SCHEDULE,
                     }
                 ),
             },
@@ -158,6 +180,43 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
         "Penstock artifacts",
         "What `penstock artifacts --json` prints.",
         {"taskId": _TASK["taskId"], "runId": _TASK["runId"], "artifacts": _ARTIFACTS},
+    ),
+    "cancelled": _document(
+        "Penstock cancellation",
+        "What `penstock cancel --json` prints.",
+        {
+            "tasks": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "taskId": {"type": "string", "description": "As it was given, or found."},
+                        "outcome": {
+                            "enum": [outcome.value for outcome in CancelOutcome],
+                            "description": "cancelled: it never starts. requested: its worker ends it. already: it "
+                            "was asked for before. final: it had ended.",
+                        },
+                        "status": {"enum": [*_ANY_STATUS, None], "description": "Of the task, afterwards."},
+                        "worker": _nullable("string", "Who runs it."),
+                    }
+                ),
+            }
+        },
+    ),
+    "dead-letters": _document(
+        "Penstock dead letters",
+        "What `penstock dead-letters list --json` prints.",
+        {
+            "letters": {"type": "array", "items": _object(_LETTER)},
+            "total": {**_COUNT, "description": "All that are kept, not only this page."},
+            "size": {**_COUNT, "description": "Their bytes."},
+            "dropped": {**_COUNT, "description": "How many had to make room for newer ones, ever."},
+            "next": _nullable("string", "For --before; null on the last page."),
+        },
+    ),
+    "dead-letter": _document(
+        "Penstock dead letter",
+        "What `penstock dead-letters show --json` prints.",
+        _LETTER,
     ),
     "submitted": _document(
         "Penstock submission",
@@ -191,7 +250,21 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             "exitCodes": {"type": "string", "description": "The name of the preset, or map."},
             "maxRunTimeS": _nullable("number", "Seconds; null: no limit."),
             "killGraceS": {"type": "number", "description": "Seconds."},
+            "idempotent": {"type": "boolean"},
             "retries": _COUNT,
+            "retryOn": _TEXTS,
+            "retryDelayS": {"type": "number", "description": "Seconds; doubled each time."},
+            "concurrency": _nullable("integer", "Runs at a time in all workers together; null: no limit."),
+            "rateLimit": {
+                "anyOf": [{"type": "null"}, _object({"count": _COUNT, "perS": {"type": "number"}})],
+                "description": "Starts in so many seconds, in all workers together; null: no limit.",
+            },
+            "retention": _object(
+                {
+                    "ageS": _nullable("number", "Seconds; null: as the settings say."),
+                    "count": _nullable("integer", "null: as the settings say."),
+                }
+            ),
             "env": {**_TEXTS, "description": "Names only: values may be secrets."},
             "limits": _object(
                 dict.fromkeys(

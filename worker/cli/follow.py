@@ -19,7 +19,7 @@ from worker.store import StoreUnavailable, UnknownTask
 _T = TypeVar("_T")
 
 # After this long without a worker people want to know what they wait for.
-_WAITING_S = 5.0
+_WAITING_S = 2.0
 # The record is looked at this often once the log has ended: at first at once, later seldom.
 _FIRST_LOOK_S = 0.01
 _MOST_SELDOM_S = 1.0

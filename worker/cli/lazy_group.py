@@ -12,7 +12,7 @@ import click
 
 class LazyGroup(click.Group):
     """`lazy` maps a command's name to the one line that the group's help says of it. The command is the attribute
-    `command` of the module of its name in `package`.
+    `command` of the module of its name, with _ for -, in `package`.
     """
 
     def __init__(self, *args: Any, package: str, lazy: Mapping[str, str], **kwargs: Any) -> None:
@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.lazy:
             return None
-        command: click.Command = import_module(f"{self._package}.{cmd_name}").command
+        command: click.Command = import_module(f"{self._package}.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

@@ -24,6 +24,8 @@ COMMANDS = {
     "show": "Show a task and its runs.",
     "logs": "Print the log of a task.",
     "artifacts": "List or download the artifacts of a task.",
+    "cancel": "End tasks that wait or run.",
+    "dead-letters": "List, show, replay or drop unreadable messages.",
     "completion": "Print the completion script for a shell.",
 }
 

@@ -56,7 +56,10 @@ class LogOutput:
         self._queue.put(file)
 
     async def close(self) -> None:
-        """Ends the last line. Cancelled while a reader does not read: the rest is left to the thread, which ends with the process."""
+        """End the last line and wait until all is written.
+
+        Cancelled while a reader does not read: the rest is left to the thread, which ends with the process.
+        """
         self.end_line()
         self._queue.put(None)
         self._thread.join(timeout=_QUICK_S)

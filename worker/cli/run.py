@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli import exit_codes
 from worker.cli.options import json_option, script_argument
 from worker.cli.submitting import task_options
+
+if TYPE_CHECKING:
+    from worker.cli.submitting import TaskOptions
 
 
 @click.command("run", epilog=exit_codes.table())
@@ -31,8 +35,7 @@ def command(
     script: str,
     parameters: tuple[str, ...],
     source: str | None,
-    task_id: str | None,
-    tags: tuple[str, ...],
+    options: TaskOptions,
     up: bool,
     no_follow: bool,
     timeout_s: float | None,
@@ -53,5 +56,5 @@ def command(
     from worker.cli.running import Manner, run_task
     from worker.cli.submitting import request_of
 
-    request = request_of(home, script, parameters, source, task_id, tags)
+    request = request_of(home, script, parameters, source, options)
     return run_task(request, Manner(up, not no_follow, timeout_s, quiet, as_json))

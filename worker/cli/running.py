@@ -46,6 +46,7 @@ class _Running:
         self._request = request
         self._manner = manner
         self._settings = request.deployment.settings
+        self._task_id = request.task_id
         self._accepted = False
         self._place = Place(0)
         self._tell: Callable[[str], None] = (lambda _: None) if manner.quiet else notice
@@ -100,12 +101,13 @@ class _Running:
         return beside
 
     async def _with_store(self, beside: Beside | None) -> int:
-        task_id = self._request.task_id
         async with opened(self._settings) as store:
             if not self._accepted:
                 accepted = await submit_to(store, self._request)
                 self._accepted = True
-                self._tell(f"task {task_id}" + ("" if accepted.created else " was there already"))
+                self._task_id = accepted.task_id
+                self._tell(f"task {self._task_id}" + ("" if accepted.created else " was there already"))
+            task_id = self._task_id
             try:
                 async with asyncio.timeout(self._manner.timeout_s):
                     task = await self._watch(store, beside)
@@ -129,7 +131,7 @@ class _Running:
         following = loop.create_task(
             follow(
                 store,
-                self._request.task_id,
+                self._task_id,
                 output,
                 self._tell,
                 self._place,
@@ -164,7 +166,7 @@ class _Running:
         return exit_codes.of_task(task.status.value, task.reason, run.exit_code)
 
     def _interrupted(self, beside: Beside | None) -> int:
-        task_id = self._request.task_id
+        task_id = self._task_id
         if not self._accepted:
             notice("interrupted before the task was submitted")
         elif beside:

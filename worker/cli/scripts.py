@@ -65,13 +65,21 @@ def _summary(prepared: Prepared, settings: Settings) -> dict[str, Any]:
 
 def _details(prepared: Prepared) -> dict[str, Any]:
     """The rest. Of the environment only the names: values may be secrets."""
+    from engine.script import Retention
+
     script = prepared.script
-    limits = script.limits
+    limits, kept = script.limits, script.retention or Retention()
     return {
         "exitCodes": script.exit_codes.name,
         "maxRunTimeS": script.max_run_time_s,
         "killGraceS": script.kill_grace_s,
-        "retries": script.retries or 0,
+        "idempotent": script.idempotent,
+        "retries": script.retries,
+        "retryOn": list(script.retry_on),
+        "retryDelayS": script.retry_delay_s,
+        "concurrency": script.concurrency,
+        "rateLimit": {"count": script.rate_limit[0], "perS": script.rate_limit[1]} if script.rate_limit else None,
+        "retention": {"ageS": kept.age_s, "count": kept.count},
         "env": sorted(script.env),
         "limits": {
             "payloadBytes": limits.payload_bytes,

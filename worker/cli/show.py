@@ -13,7 +13,7 @@ import click
 from worker.cli.options import json_option
 
 if TYPE_CHECKING:
-    from worker.model import Run, Task
+    from worker.model import CancelRequest, Run, Task
 
 
 @click.command("show")
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def command(home: Path, task_id: str, as_json: bool) -> int:
     """Show a task and its runs.
 
+    When each run was recorded, claimed, started and ended, and why; how many more are allowed; who cancelled it.
     Secrets in the payload are masked. An unknown id: exit code 66.
 
     \b
@@ -60,12 +61,18 @@ def _show(task: Task) -> None:
         "script": task.script,
         "status": painted_status(task.status.value, sys.stdout) + reason,
         "message": printable(task.message, 4000),
-        "cancel": printable(f"asked for by {task.cancel.by}: {task.cancel.why}") if task.cancel else "",
+        "cancel": _cancel(task.cancel) if task.cancel else "",
         "queue": printable(task.queue),
         "trigger": task.trigger,
         "tags": printable(", ".join(task.tags), 4000),
+        "priority": str(task.priority) if task.priority else "",
+        "key": printable(task.key or ""),
         "created": local_time(task.created_at),
-        "finished": local_time(task.finished_at),
+        "due": local_time(task.due_at) if task.due_at else "",
+        "start by": local_time(task.start_by) if task.start_by else "",
+        "deadline": local_time(task.deadline) if task.deadline else "",
+        "finished": local_time(task.finished_at) if task.finished_at else "",
+        "retries": f"{task.retries} left" if not task.status.final else "",
         "dry run": "yes" if task.dry_run else "",
         "payload": printable(json.dumps(task.payload, ensure_ascii=False), 4000),
     }
@@ -73,16 +80,25 @@ def _show(task: Task) -> None:
         if value:
             click.echo(f"{label + ':':<10}{value}", color=True)
     for run in task.runs:
-        _show_run(run)
+        _show_run(run, told=run is task.runs[-1])
     if task.runs[-1].artifacts:
         click.echo("artifacts:")
         click.echo(artifact_table(task.runs[-1].artifacts), color=True)
 
 
-def _show_run(run: Run) -> None:
+def _cancel(request: CancelRequest) -> str:
+    from engine.log.text import printable
+    from worker.cli.terminal import local_time
+
+    why = f": {printable(request.why, 4000)}" if request.why else ""
+    return f"asked for by {printable(request.by, 200)}, {local_time(request.at)}{why}"
+
+
+def _show_run(run: Run, *, told: bool) -> None:
+    """Two lines, and one more for its message unless that was told as the task's."""
     from engine.exits import Exit
     from engine.log.text import printable
-    from worker.cli.terminal import duration, painted_status, size
+    from worker.cli.terminal import duration, local_time, painted_status, size
 
     known = run.exit_code is not None or run.signal is not None
     parts = [
@@ -93,3 +109,8 @@ def _show_run(run: Run) -> None:
         f"log {size(run.log_bytes)}" + (", cut" if run.log_truncated else "") if run.log_bytes else "",
     ]
     click.echo(f"run {run.number}: " + ", ".join(part for part in parts if part), color=True)
+    times = {"pending": run.created_at, "claimed": run.claimed_at, "started": run.started_at, "ended": run.finished_at}
+    line = ", ".join(f"{what} {local_time(at)}" for what, at in times.items() if at is not None)
+    click.echo(f"       {line}")
+    if run.message and not told:
+        click.echo(f"       {printable(run.message, 4000)}")

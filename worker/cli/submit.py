@@ -12,7 +12,7 @@ from worker.cli.options import json_option, script_argument
 from worker.cli.submitting import task_options
 
 if TYPE_CHECKING:
-    from worker.cli.submitting import Accepted, Request
+    from worker.cli.submitting import Accepted, Request, TaskOptions
 
 
 @click.command("submit")
@@ -25,8 +25,7 @@ def command(
     script: str,
     parameters: tuple[str, ...],
     source: str | None,
-    task_id: str | None,
-    tags: tuple[str, ...],
+    options: TaskOptions,
     as_json: bool,
 ) -> int:
     """Submit a task and print its id.
@@ -39,10 +38,12 @@ def command(
       penstock submit sign-file -p file=README.md
       penstock submit render-report --payload report.json --id report-2026-11 --tag monthly
       penstock submit deploy -p token=@token.txt -p 'regions:=["eu", "us"]'
+      penstock submit checksum-tree --at 2026-12-24T18:00 --deadline 2026-12-25T06:00
+      penstock submit sign-file -p file=README.md --priority 9 --idempotency-key release-7
     """
     from worker.cli.submitting import request_of
 
-    accepted = asyncio.run(_submit(request_of(home, script, parameters, source, task_id, tags)))
+    accepted = asyncio.run(_submit(request_of(home, script, parameters, source, options)))
     if as_json:
         from worker.cli.terminal import print_json
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 from worker.cli.options import ScriptName, json_option
 
 if TYPE_CHECKING:
-    from worker.model import TaskPage
+    from worker.model import Task, TaskPage
 
 _STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout", "cancelled")
 
@@ -64,7 +65,7 @@ def _show(page: TaskPage) -> None:
             task.id,
             task.script,
             task.status.value,
-            task.reason or "-",
+            _why(task),
             local_time(task.created_at),
             duration(task.runs[-1].duration_ms),
         ]
@@ -72,5 +73,23 @@ def _show(page: TaskPage) -> None:
     ]
     head = ["ID", "SCRIPT", "STATUS", "REASON", "CREATED", "DURATION"]
     click.echo(table(head, rows, sys.stdout, status=2), color=True)
+    waiting = sum(1 for task in page.tasks if task.status.value == "pending")
+    if waiting:
+        notice(f"{waiting} of these {'waits' if waiting == 1 else 'wait'} to be started")
     if page.next:
         notice(f"{len(page.tasks)} of {page.total}; for more: --before {page.next}")
+
+
+def _why(task: Task) -> str:
+    """The reason of its end or, before that, what it waits for."""
+    from worker.cli.terminal import local_time
+
+    if task.reason or task.status.final:
+        return task.reason or "-"
+    if task.cancel:
+        return "to be cancelled"
+    if task.status.value == "pending":
+        if task.due_at and task.due_at > time.time() * 1000:
+            return f"due {local_time(task.due_at)}"
+        return f"waits in {task.queue}"
+    return "-"

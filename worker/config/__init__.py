@@ -1,7 +1,16 @@
 """Config: the settings and scripts of a deployment, read from its folder."""
 
-from worker.config.catalog import Catalog, load_catalog
+from worker.config.catalog import Catalog, load_all, load_catalog
 from worker.config.secret import Secret
 from worker.config.settings import LogSettings, Settings, WorkerSettings, load_settings
 
-__all__ = ["Catalog", "LogSettings", "Secret", "Settings", "WorkerSettings", "load_catalog", "load_settings"]
+__all__ = [
+    "Catalog",
+    "LogSettings",
+    "Secret",
+    "Settings",
+    "WorkerSettings",
+    "load_all",
+    "load_catalog",
+    "load_settings",
+]

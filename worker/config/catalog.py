@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.errors import DeclarationError, Problem
 from engine.plugin import Plugins, Prepared
-from engine.script.load import load_scripts
-from worker.config.settings import Settings
+from engine.schema.shown import pointer, quoted, suggestion
+from engine.script import Script
+from engine.script.load import ScriptError, load_script, script_files
+from worker.config.settings import Settings, WorkerSettings, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +28,59 @@ class Catalog:
         return self.scripts.get(name)
 
 
+def load_all(home: Path) -> tuple[Settings, Catalog]:
+    """Settings and scripts of the deployment. Raises DeclarationError with the problems of both."""
+    problems: list[Problem] = []
+    try:
+        settings = load_settings(home)
+    except DeclarationError as error:
+        problems += error.problems
+        settings = Settings(home, home / ".penstock", WorkerSettings(""))
+    try:
+        catalog = load_catalog(settings)
+    except DeclarationError as error:
+        problems += error.problems
+    if problems:
+        raise DeclarationError(problems)
+    return settings, catalog
+
+
 def load_catalog(settings: Settings) -> Catalog:
     """Load and prepare every script. Raises DeclarationError with the problems of all files at once."""
     problems: list[Problem] = []
+    locate = settings.document.problem if settings.document else lambda pointer, message: Problem(message, pointer)
     try:
         plugins = Plugins(settings.plugins)
     except DeclarationError as error:
-        locate = settings.document.problem if settings.document else lambda pointer, message: Problem(message, pointer)
         problems += [locate(problem.pointer, problem.message) for problem in error.problems]
         plugins = Plugins()
     prepared: dict[str, Prepared] = {}
-    try:
-        scripts = load_scripts(settings.scripts_folder, home=settings.home)
-    except DeclarationError as error:
-        problems += error.problems
-        scripts = ()
-    for script in scripts:
+    paths, found = script_files(settings.scripts_folder)
+    problems += found
+    for path in paths:
         try:
+            script = load_script(path, home=settings.home)
             prepared[script.name] = plugins.prepare(script)
+        except ScriptError as error:
+            problems += error.problems
+            problems += _further(plugins, error.rest)
         except DeclarationError as error:
             problems += error.problems
+    # A script whose file is wrong is there, and has its own problems.
+    wrong = {Path(problem.file).stem for problem in problems if problem.file}
+    for queue, name in settings.plain.items():
+        if name not in prepared and name not in wrong:
+            near = suggestion(name, prepared)
+            problems.append(locate(pointer(("queues", queue, "plain")), f"there is no script {quoted(name)}{near}"))
     if problems:
         raise DeclarationError(problems)
     return Catalog(prepared, plugins)
+
+
+def _further(plugins: Plugins, rest: Script) -> tuple[Problem, ...]:
+    """What plugins have to say to a script that has other problems already."""
+    try:
+        plugins.prepare(rest)
+    except DeclarationError as error:
+        return error.problems
+    return ()

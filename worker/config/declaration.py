@@ -49,6 +49,24 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             "PENSTOCK_STORE_URL",
         ),
         "queue": {**_QUEUE, "default": "penstock", "description": "The queue of scripts that name none."},
+        "queues": {
+            "type": "object",
+            "description": "What else than Celery's messages a queue may hold, by the queue's name.",
+            "propertyNames": {"pattern": _QUEUE["pattern"]},
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["plain"],
+                "properties": {
+                    "plain": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "A JSON document in it that is no message is a task of this script.",
+                    },
+                },
+            },
+            "examples": [{"uploads": {"plain": "scan-upload"}}],
+        },
         "worker": {
             "type": "object",
             "additionalProperties": False,
@@ -80,6 +98,15 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     **_DURATION,
                     "default": "30s",
                     "description": "How long running commands may go on after SIGTERM.",
+                },
+                "minFreeDisk": {
+                    "type": ["integer", "string"],
+                    "minimum": 0,
+                    "default": "256 MiB",
+                    "description": (
+                        "Nothing is taken while the file system of stateDir has less room than this. Bytes, or text "
+                        "such as 500MB, 1 GiB; 0 for never mind."
+                    ),
                 },
             },
         },

@@ -5,32 +5,40 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from engine.errors import DeclarationError, Problem
 from engine.schema import Schema
 from engine.script import PluginSettings
 from engine.script.document import Document, read_document
-from engine.script.quantities import parse_duration
+from engine.script.quantities import parse_duration, parse_size
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
 
+_Q = TypeVar("_Q")
 FILE = Path("config") / "penstock.yaml"
+# Room for the logs and artifacts of some short tasks, and for the store to go on.
+MIN_FREE_DISK = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """`queues` None: every queue that an enabled script names, and the default queue."""
+    """`queues` None: every queue that an enabled script names, the default queue, and those of plain documents.
+
+    `min_free_disk`: nothing is taken while the file system of the state folder has less bytes than this.
+    """
 
     name: str
     concurrency: int = 8
     queues: tuple[str, ...] | None = None
     lease_s: float = 15.0
     shutdown_grace_s: float = 30.0
+    min_free_disk: int = MIN_FREE_DISK
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,10 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store."""
+    """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store.
+
+    `plain`: by the name of a queue the script whose payloads it may hold as plain JSON documents.
+    """
 
     home: Path
     state_dir: Path
@@ -51,6 +62,7 @@ class Settings:
     broker_url: Secret | None = None
     store_url: Secret | None = None
     default_queue: str = "penstock"
+    plain: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log: LogSettings = LogSettings()
     retention_s: float = 30 * 24 * 3600.0
     retention_count: int = 100_000
@@ -118,6 +130,7 @@ class _Reader:
             broker_url=broker,
             store_url=store,
             default_queue=value.get("queue", "penstock"),
+            plain=MappingProxyType({name: queue["plain"] for name, queue in value.get("queues", {}).items()}),
             log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
             retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
             retention_count=retention.get("count", 100_000),
@@ -136,13 +149,20 @@ class _Reader:
             queues=tuple(queues) if queues is not None else None,
             lease_s=self._duration("/worker/lease", value.get("lease"), 15.0),
             shutdown_grace_s=self._duration("/worker/shutdownGrace", value.get("shutdownGrace"), 30.0),
+            min_free_disk=self._size("/worker/minFreeDisk", value.get("minFreeDisk"), MIN_FREE_DISK),
         )
 
     def _duration(self, pointer: str, value: float | str | None, default: float) -> float:
+        return self._quantity(pointer, parse_duration, value, default)
+
+    def _size(self, pointer: str, value: int | str | None, default: int) -> int:
+        return self._quantity(pointer, parse_size, value, default)
+
+    def _quantity(self, pointer: str, parse: Callable[[Any], _Q], value: Any, default: _Q) -> _Q:
         if value is None:
             return default
         try:
-            return parse_duration(value)
+            return parse(value)
         except ValueError as error:
             self._problem(pointer, str(error))
             return default

@@ -6,11 +6,13 @@ first asked for.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
 from celery import signals
 
+from engine.errors import DeclarationError
 from worker.broker.app import App, consume_nothing
 from worker.broker.pool import stop_worker
 from worker.daemons.embedding import keep_embedded_store
@@ -19,11 +21,14 @@ from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import queues_of, redis_broker
 from worker.daemons.wiring import Deployment, home_of, open_deployment, publishing_app
 
+_WRONG_DEPLOYMENT = 65  # EX_DATAERR, as `penstock worker` ends
+
 
 def make_consumer(deployment: Deployment) -> App:
     """The app whose workers perform the deployment's scripts. Makes no connection yet."""
     app = publishing_app(deployment)
     app.conf.worker_concurrency = deployment.settings.worker.concurrency
+    app.conf.task_create_missing_queues = True  # for -Q with a queue that no script names
     app.conf.worker_pool = "worker.broker.pool:Pool"
     queues = queues_of(deployment)
 
@@ -44,7 +49,12 @@ def make_consumer(deployment: Deployment) -> App:
 
 @cache
 def _app() -> App:
-    deployment = open_deployment(home_of(None))
+    try:
+        deployment = open_deployment(home_of(None))
+    except DeclarationError as error:
+        for problem in error.problems:
+            print(f"penstock: error: {problem}", file=sys.stderr)
+        sys.exit(_WRONG_DEPLOYMENT)
     app = make_consumer(deployment)
     set_up_logging(deployment.settings.log)
     keep_embedded_store(deployment.settings)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import structlog
+from celery.worker.state import maybe_shutdown
 
 from worker.broker import Delivery, Publisher, Source, Unreadable
 from worker.broker.celery_source import CelerySource
@@ -16,6 +19,26 @@ from worker.daemons.working import Worker
 
 _logger = structlog.get_logger("penstock.worker")
 _FAILED = 70  # EX_SOFTWARE
+_LOOK_S = 0.2
+
+
+class _Signals:
+    """While Celery waits for us to stop, a further SIGTERM or SIGINT says that it shall be at once."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._see)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _see(self, *_: object) -> None:
+        self.seen = True
 
 
 class HostedWorker:
@@ -40,7 +63,8 @@ class HostedWorker:
     def start(self, concurrency: int) -> None:
         self._thread = threading.Thread(target=self._main, args=(concurrency,), name="worker")
         self._thread.start()
-        self._ready.wait()
+        while not self._ready.wait(_LOOK_S):
+            maybe_shutdown()  # a signal meanwhile
         if self._failure:
             raise self._failure
 
@@ -49,11 +73,20 @@ class HostedWorker:
         self._celery.put(delivery)
 
     def stop(self, *, now: bool = False) -> None:
+        self._tell(now)
+        signals = _Signals()
+        with signals:
+            while self._thread.is_alive():
+                self._thread.join(_LOOK_S)
+                if signals.seen and not now:
+                    now = True
+                    self._tell(now)
+
+    def _tell(self, now: bool) -> None:
         try:
             self._loop.call_soon_threadsafe(self._worker.stop_now if now else self._worker.stop)
         except (RuntimeError, AttributeError):
             pass  # the loop has ended by itself, or never began
-        self._thread.join()
 
     def _main(self, concurrency: int) -> None:
         try:
@@ -65,6 +98,8 @@ class HostedWorker:
                 _logger.exception("the worker ended by a fault")
         if self._ready.is_set():
             self._on_end(code)
+        elif self._failure is None:
+            self._failure = RuntimeError("the worker ended before it was ready")
         self._ready.set()
 
     async def _live(self, concurrency: int) -> int:

@@ -22,7 +22,10 @@ def set_up_logging(settings: LogSettings) -> None:
         structlog.stdlib.ExtraAdder(),
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # the other kind prints local variables: payloads
+        )
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )

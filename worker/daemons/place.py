@@ -20,17 +20,28 @@ class Place:
 
     def __init__(self, state_dir: Path, name: str) -> None:
         self._state_dir = state_dir
-        self.name = f"{name}-{os.getpid()}-{os.urandom(3).hex()}"
-        self.work = state_dir / "work" / self.name
-        self.spool = state_dir / "spool" / self.name
+        self._worker = name
+        self.name = ""
         self._lock = -1
 
+    @property
+    def work(self) -> Path:
+        return self._state_dir / "work" / self.name
+
+    @property
+    def spool(self) -> Path:
+        return self._state_dir / "spool" / self.name
+
     def __enter__(self) -> Place:
-        for folder in (self._state_dir, self._locks, self.work.parent, self.work, self.spool.parent, self.spool):
+        for folder in (self._state_dir, self._locks, self._state_dir / "work", self._state_dir / "spool"):
             folder.mkdir(mode=0o700, parents=folder == self._state_dir, exist_ok=True)
-        lock = _locked(self._locks / self.name)
-        assert lock is not None  # the name is new
+        lock = None
+        while lock is None:  # another worker may look at the file before it is locked, and take it for a dead one's
+            self.name = f"{self._worker}-{os.getpid()}-{os.urandom(3).hex()}"
+            lock = _locked(self._locks / self.name)
         self._lock = lock
+        for folder in (self.work, self.spool):
+            folder.mkdir(mode=0o700)
         return self
 
     def __exit__(

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-from redis.asyncio import Redis
-
 from worker.broker import CeleryPublisher, Publisher, RedisPublisher
 from worker.broker.redis_source import RedisSource
-from worker.daemons.wiring import Deployment, Store, broker_url, publishing_app, store_url
-from worker.store import connect
+from worker.daemons.wiring import Deployment, Store, broker_url, publishing_app
 
 
 def redis_broker(deployment: Deployment) -> bool:
@@ -27,17 +24,13 @@ def queues_of(deployment: Deployment) -> tuple[str, ...]:
 
 
 def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:
+    assert store.broker is not None
     consumer = f"{deployment.settings.worker.name}:{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
-    return RedisSource(_redis(deployment, store), consumer, queues, deployment.catalog.scripts, deployment.settings.plain)
+    return RedisSource(store.broker, consumer, queues, deployment.catalog.scripts, deployment.settings.plain)
 
 
 def publisher(deployment: Deployment, store: Store) -> Publisher:
     """For the broker that is configured."""
-    if redis_broker(deployment):
-        return RedisPublisher(_redis(deployment, store))
+    if store.broker is not None:
+        return RedisPublisher(store.broker)
     return CeleryPublisher(publishing_app(deployment))
-
-
-def _redis(deployment: Deployment, store: Store) -> Redis:
-    url = broker_url(deployment.settings)
-    return store.redis if url == store_url(deployment.settings) else connect(url)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import redis.asyncio
 import redis.exceptions
+from redis.asyncio import Redis
 
 from engine.errors import PenstockError
-from worker.config import Catalog, Settings, load_catalog, load_settings
+from worker.config import Catalog, Settings, load_all
 from worker.store import Records, StoreError, connect
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
@@ -38,7 +38,9 @@ class Deployment:
 class Store:
     """The records, logs and artifacts of a deployment."""
 
-    redis: redis.asyncio.Redis
+    redis: Redis
+    broker: Redis | None
+    """The Redis that holds the queues, the same client when it is the same server; None: the broker is another kind."""
     records: Records
     live_log: LiveLog
     files: Files
@@ -51,8 +53,7 @@ def home_of(directory: str | None) -> Path:
 
 def open_deployment(home: Path) -> Deployment:
     """Raises DeclarationError with every problem of the settings and of all scripts."""
-    settings = load_settings(home)
-    return Deployment(settings, load_catalog(settings))
+    return Deployment(*load_all(home))
 
 
 def store_folder(settings: Settings) -> Path:
@@ -83,14 +84,20 @@ def files_of(settings: Settings) -> Files:
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Connect to the store that runs. Raises NotReachable when none does."""
     client = connect(store_url(settings))
+    url = broker_url(settings)
+    broker = client if url == store_url(settings) or settings.embedded else None
+    if broker is None and not url.startswith("amqp"):
+        broker = connect(url)
     try:
         try:
             await client.ping()
         except (redis.exceptions.RedisError, StoreError, OSError) as error:
             raise NotReachable(_unreachable(settings, error)) from error
-        yield Store(client, Records(client), LiveLog(client), files_of(settings))
+        yield Store(client, broker, Records(client), LiveLog(client), files_of(settings))
     finally:
         await client.aclose()
+        if broker is not None and broker is not client:
+            await broker.aclose()
 
 
 def publishing_app(deployment: Deployment) -> App:

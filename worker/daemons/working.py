@@ -16,11 +16,13 @@ from worker.daemons.wiring import Deployment, Store, open_store
 from worker.operations.leases import Leases
 from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
+from worker.operations.persist import GivenUp, until_stored
 from worker.operations.prune import prune
 from worker.operations.rescue import rescue
 from worker.operations.room import free_bytes
 from worker.operations.salvage import salvage_log
 from worker.store import StoreUnavailable
+from worker.store.dead_letters import DeadLetters
 
 _logger = structlog.get_logger("penstock.worker")
 _REST_S = 1.0
@@ -29,6 +31,9 @@ _PRUNE_S = 30.0
 _SALVAGE_S = 3.0
 _BROKER_AWAY_S = 1.0
 _DISK_S = 1.0
+# A fault of ours may be a passing one; what goes wrong each time is left unacknowledged.
+_ATTEMPTS = 3
+_ATTEMPT_S = 1.0
 DRAINED = 4  # the exit code of a worker that a command or a plugin has told that something is wrong with it
 
 
@@ -55,6 +60,7 @@ class Worker:
         self._room.set()
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
+        self._give_up = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._exit_code = 0
         self._disk_free = True
@@ -90,16 +96,19 @@ class Worker:
             leases = Leases(store.records, self.name, self._settings.worker.lease_s)
             publisher = self._open_publisher(store)
             source = self._open_source(store)
+            self._dead_letters = DeadLetters(store.redis)
             self._performer = Performer(
                 worker=self.name,
                 scripts=self._deployment.catalog.scripts,
                 records=store.records,
+                publisher=publisher,
                 live_log=store.live_log,
                 files=store.files,
                 leases=leases,
                 resources=Resources(slots, place.work, self),
                 spool=place.spool,
                 lease_s=self._settings.worker.lease_s,
+                give_up=self._give_up,
             )
             beside = [
                 asyncio.create_task(work)
@@ -112,6 +121,8 @@ class Worker:
                     self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
                 )
             ]
+            for task in beside:
+                task.add_done_callback(self._beside_ended)
             try:
                 await self._consume(source)
                 await self._finish(leases)
@@ -121,6 +132,12 @@ class Worker:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
+
+    def _beside_ended(self, task: asyncio.Task[None]) -> None:
+        """Without renewals or acknowledgements a worker must not go on."""
+        if not task.cancelled() and (error := task.exception()):
+            _logger.error("a part of the worker failed", exc_info=error)
+            self.drain(f"a part of it failed: {type(error).__name__}", fatal=True)
 
     async def _consume(self, source: Source) -> None:
         opened = False
@@ -150,11 +167,7 @@ class Worker:
             await asyncio.sleep(_DISK_S)
             return
         for taken in await source.take(self._free):
-            if isinstance(taken, Unreadable):
-                _logger.error("a message is dropped: no task can be made of it", queue=taken.queue, why=taken.reason)
-                taken.acknowledge()
-            else:
-                self._begin(taken)
+            self._begin(taken)
 
     def _disk_has_room(self) -> bool:
         """Below the limit nothing is taken; what runs goes on, and may free some."""
@@ -169,11 +182,11 @@ class Worker:
                 say(what, free_bytes=free, min_free_disk=least, folder=str(self._settings.state_dir))
         return self._disk_free
 
-    def _begin(self, delivery: Delivery) -> None:
+    def _begin(self, taken: Delivery | Unreadable) -> None:
         self._free -= 1
         if self._free <= 0:
             self._room.clear()
-        run = asyncio.create_task(self._perform(delivery))
+        run = asyncio.create_task(self._perform(taken) if isinstance(taken, Delivery) else self._bury(taken))
         self._runs.add(run)
         run.add_done_callback(self._end)
 
@@ -183,12 +196,38 @@ class Worker:
         self._room.set()
 
     async def _perform(self, delivery: Delivery) -> None:
+        """Acknowledged is only what is recorded; anything else is delivered again, at the latest when we end."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                await perform(delivery, self._performer)
+                delivery.acknowledge()
+                return
+            except GivenUp:
+                return
+            except Exception:
+                _logger.exception("cannot perform", task=delivery.task_id, script=delivery.script, attempt=attempt + 1)
+                await asyncio.sleep(_ATTEMPT_S)
+
+    async def _bury(self, unreadable: Unreadable) -> None:
+        """What no task can be made of is kept as it came."""
         try:
-            await perform(delivery, self._performer)
+            letter = await until_stored(
+                lambda: self._dead_letters.add(unreadable.queue, unreadable.raw, unreadable.reason, self.name),
+                "keep a dead letter",
+                self._give_up,
+            )
+        except GivenUp:
+            return
         except Exception:
-            # A fault of ours: the claim is not renewed any more, and the run is rescued when it has passed.
-            _logger.exception("cannot perform", task=delivery.task_id, script=delivery.script)
-        delivery.acknowledge()
+            _logger.exception("cannot keep a dead letter", queue=unreadable.queue)
+            return
+        _logger.error(
+            "dead letter: no task can be made of a message",
+            queue=unreadable.queue,
+            why=unreadable.reason,
+            letter=letter,
+        )
+        unreadable.acknowledge()
 
     async def _finish(self, leases: Leases) -> None:
         grace_s = self._settings.worker.shutdown_grace_s
@@ -199,6 +238,7 @@ class Worker:
             await asyncio.wait((at_once, finished), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
             at_once.cancel()
             leases.abort_all("exception", "worker-shutdown", "the worker was stopped")
+            self._give_up.set()
             await finished
 
     async def _rest(self) -> None:
@@ -219,10 +259,16 @@ class Worker:
     async def _salvage(self, place: Place, store: Store) -> None:
         """Record, keep and remove what dead workers of this host left below the state folder."""
         for dead in place.dead():
-            if dead.spool.is_dir():
-                await record_spooled(dead.spool, store.records)
-            for task_id, run, text in dead.logs():
-                salvage_log(store.files, task_id, run, text)
+            try:
+                if dead.spool.is_dir():
+                    await record_spooled(dead.spool, store.records)
+                for task_id, run, text in dead.logs():
+                    salvage_log(store.files, task_id, run, text)
+            except (OSError, ValueError, KeyError) as error:
+                if isinstance(error, StoreUnavailable):
+                    raise
+                _logger.exception("cannot keep what a dead worker left", place=dead.name)
+                continue
             if not await asyncio.to_thread(dead.remove):
                 _logger.warning("folders of a dead worker could not be removed", place=dead.name)
 

@@ -5,15 +5,18 @@ from worker.model.answers import (
     CancelOutcome,
     Claimed,
     Hint,
+    Overdue,
     Refusal,
     Refused,
     Registered,
+    Registration,
     Renewal,
     Rescued,
     Resolved,
     ResolveOutcome,
     Swept,
 )
+from worker.model.dead_letter import DeadLetter, DeadLetterPage
 from worker.model.listing import Event, TaskPage
 from worker.model.live_log import LiveEnd, LiveGap, LiveLines, LiveLogPart
 from worker.model.status import FINAL, TRANSITIONS, Status
@@ -25,6 +28,7 @@ from worker.model.task import (
     NewTask,
     Resolution,
     Run,
+    RunLimits,
     Task,
 )
 
@@ -38,6 +42,8 @@ __all__ = [
     "Cancelled",
     "Claim",
     "Claimed",
+    "DeadLetter",
+    "DeadLetterPage",
     "Event",
     "Hint",
     "LiveEnd",
@@ -45,15 +51,18 @@ __all__ = [
     "LiveLines",
     "LiveLogPart",
     "NewTask",
+    "Overdue",
     "Refusal",
     "Refused",
     "Registered",
+    "Registration",
     "Renewal",
     "Rescued",
     "Resolution",
     "ResolveOutcome",
     "Resolved",
     "Run",
+    "RunLimits",
     "Status",
     "Swept",
     "Task",

@@ -10,11 +10,19 @@ from worker.model.task import CancelRequest, Claim
 
 
 class Registered(StrEnum):
-    """`CONFLICT`: the id belongs to a task with another script or payload, which is left as it is."""
+    """`CONFLICT`: id or key belong to a task with another script or payload, which is left as it is."""
 
     CREATED = "created"
     SAME = "same"
     CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """`task_id` is the recorded task's: not the one that was asked for when the idempotency key is another's."""
+
+    outcome: Registered
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,8 @@ class Claimed:
 
     `payload` is the exact JSON that was registered; `retries` counts the runs that may follow.
 
-    `dry_run` and `created_at` (milliseconds, the store's clock) are the task's.
+    `dry_run`, `created_at` and `deadline` (milliseconds, the store's clock) are the task's. `now` is the time of
+    the claim by the same clock.
     """
 
     claim: Claim
@@ -33,23 +42,35 @@ class Claimed:
     retries: int
     dry_run: bool
     created_at: int
+    now: int
+    deadline: int | None = None
     cancel: CancelRequest | None = None
 
     @property
     def cancel_requested(self) -> bool:
         return self.cancel is not None
 
+    @property
+    def runs(self) -> int:
+        """How many runs of the task there were before this one."""
+        return self.claim.run
+
 
 class Refusal(StrEnum):
     """Why a claim was not granted.
 
-    `FINAL`: nothing is left to do. `BUSY`: another worker has it, or its lease passed and is not swept yet,
-    or it is not due yet. `CONFLICT`: the id belongs to another task. `UNKNOWN`: no such task.
+    `FINAL`: nothing is left to do; also when it was to have started by now. `BUSY`: another worker has it, or its
+    lease passed and is not swept yet, or it is not due yet. `THROTTLED`: its script runs as often as it may; it stays
+    pending, and is handed out to be published when there is room. `CONFLICT`: the id or the key belongs to another
+    task. `DUPLICATE`: the key belongs to a task with another id and the same content, which is not affected.
+    `UNKNOWN`: no such task. Whatever it is, the message has been dealt with.
     """
 
     FINAL = "final"
     BUSY = "busy"
+    THROTTLED = "throttled"
     CONFLICT = "conflict"
+    DUPLICATE = "duplicate"
     UNKNOWN = "unknown"
 
 
@@ -63,11 +84,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`lost`: somebody else may have the run by now, and the command has to be ended."""
+    """`lost`: somebody else may have the run by now, and the command has to be ended.
+
+    `overdue`: the task's deadline has passed. The claim is still ours, for some seconds: to end the command and to
+    record that.
+    """
 
     claim: Claim
     lost: bool
     cancel: CancelRequest | None = None
+    overdue: bool = False
 
     @property
     def cancel_requested(self) -> bool:
@@ -83,11 +109,27 @@ class ResolveOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """A pending run whose message is to be published (again). `priority` is 0 to 9, 9 the most urgent."""
+
+    task_id: str
+    script: str
+    queue: str
+    run: int
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
-    """The answer to a resolve. `next_run`: the number of the run that follows, None when there is none."""
+    """The answer to a resolve. `next_run`: the number of the run that follows, None when there is none.
+
+    `publish`: what is to be published now: the next run if it is due at once, and a task that waited for room. What
+    is not published is handed out again by a sweep, later.
+    """
 
     outcome: ResolveOutcome
     next_run: int | None = None
+    publish: tuple[Hint, ...] = ()
 
 
 class CancelOutcome(StrEnum):
@@ -110,16 +152,6 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
-    """A pending run whose message is to be published (again)."""
-
-    task_id: str
-    script: str
-    queue: str
-    run: int
-
-
-@dataclass(frozen=True, slots=True)
 class Rescued:
     """A run whose lease passed, with the status that it was given. `retried`: another run follows it."""
 
@@ -132,9 +164,21 @@ class Rescued:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A task whose time had passed, with the status that it was given. `worker` is None when the run never started."""
+
+    task_id: str
+    script: str
+    run: int
+    worker: str | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What one sweep did, and what is to be published now. `more`: it stopped at its limit."""
 
+    overdue: tuple[Overdue, ...] = ()
     rescued: tuple[Rescued, ...] = ()
     publish: tuple[Hint, ...] = ()
     more: bool = False

@@ -25,7 +25,8 @@ class Event:
     """One change of a record.
 
     `kind`: `registered` (a run became pending), `claimed`, `cancel-requested`, `resolved`, `expired` (its
-    lease passed) or `cancelled` (before it started). `status` is the run's. `id` orders the events and starts
+    lease passed), `overdue` (its deadline passed, or the time by which it was to start) or `cancelled` (before it
+    started). `status` is the run's. `id` orders the events and starts
     with the store's time in milliseconds.
     """
 

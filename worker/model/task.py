@@ -65,7 +65,8 @@ class Task:
     of the newest run. `retries` counts the further runs that are still allowed.
 
     `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
-    was enqueued without us.
+    was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,
+    `priority` and `key` are as they were registered.
     """
 
     id: str
@@ -84,6 +85,11 @@ class Task:
     runs: tuple[Run, ...] = ()
     retries: int = 0
     cancel: CancelRequest | None = None
+    due_at: int | None = None
+    start_by: int | None = None
+    deadline: int | None = None
+    priority: int = 0
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,11 @@ class NewTask:
     `payload` is the exact JSON for the worker, kept until the task is final; `shown` is the JSON text of the
     same with secrets masked, kept with the record. `retries` is how many runs may follow the first after a
     failure that is not the command's own.
+
+    No run starts before `due_at`. A run that has not started by `start_by` ends as `exception`/`deadline-exceeded`;
+    so does, pending or running, what has not ended by `deadline`. `priority` is 0 to 9, 9 the most urgent. `key` is
+    an idempotency key of at most 200 printable characters: as long as this task is kept, the same key with the same
+    content is this task, whatever its id.
     """
 
     id: str
@@ -105,6 +116,30 @@ class NewTask:
     dry_run: bool = False
     tags: tuple[str, ...] = ()
     retries: int = 0
+    due_at: int | None = None
+    start_by: int | None = None
+    deadline: int | None = None
+    priority: int = 0
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How often a script may run over all workers: `concurrency` at a time, `rate_count` starts in any `rate_per_s`.
+
+    None is no limit. Workers that disagree each go by their own.
+    """
+
+    concurrency: int | None = None
+    rate_count: int | None = None
+    rate_per_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rate_count is None) != (self.rate_per_s is None):
+            raise ValueError("a rate is a number of starts and a number of seconds")
+        for limit in (self.concurrency, self.rate_count, self.rate_per_s):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"a limit of {limit} would let nothing run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Leases:
         self._worker = worker
         self._lease_s = lease_s
         self._held: dict[Claim, _Held] = {}
+        self._all: tuple[str, str, str] | None = None
 
     @contextmanager
     def held(self, claim: Claim, abort: Abort, claimed_at_s: float) -> Iterator[Lifeline]:
@@ -52,6 +53,8 @@ class Leases:
         left_s = claimed_at_s + self._lease_s * _FENCE - asyncio.get_running_loop().time()
         held = _Held(abort, Lifeline(max(0.0, left_s)), claimed_at_s)
         self._held[claim] = held
+        if self._all:
+            abort.request(*self._all)
         try:
             yield held.lifeline
         finally:
@@ -62,6 +65,8 @@ class Leases:
         return asyncio.get_running_loop().time() - self._held[claim].renewed_at_s > self._lease_s * _FENCE
 
     def abort_all(self, status: str, reason: str, message: str) -> None:
+        """End what runs, and whatever is claimed from now on."""
+        self._all = (status, reason, message)
         for held in self._held.values():
             held.abort.request(status, reason, message)
 
@@ -90,6 +95,8 @@ class Leases:
                 held.renewed_at_s = asked_at_s
                 left_s = asked_at_s + self._lease_s * _FENCE - asyncio.get_running_loop().time()
                 held.lifeline.extend(max(0.0, left_s))
+            if renewal.overdue:
+                held.abort.request("exception", "deadline-exceeded", "the task's deadline has passed")
             if renewal.cancel:
                 held.abort.request("cancelled", "cancelled", cancelled_by(renewal.cancel))
 

@@ -8,11 +8,12 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from engine.errors import PayloadError
+from engine.errors import PayloadError, Problem
 from engine.execute import Resources, execute
 from engine.log import LogWriter
 from engine.outcome import Outcome
@@ -20,10 +21,13 @@ from engine.plugin import Prepared
 from engine.process.abort import Abort
 from engine.process.lifeline import Lifeline
 from engine.schema import dump_payload, parse_payload
-from worker.broker import Delivery
+from engine.script import Script
+from worker.broker import BrokerAway, Delivery, Publisher
 from worker.model import ArtifactRecord, NewTask, Resolution, Status
 from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
+from worker.model.task import RunLimits
 from worker.operations.leases import Leases, cancelled_by
+from worker.operations.moments import moment_ms
 from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
 from worker.store import Records, StoreUnavailable
@@ -35,6 +39,7 @@ _logger = structlog.get_logger("penstock.worker")
 
 # The command is not to blame for these, so another run may follow, as often as the script's `retries` say.
 RETRIED = frozenset({"worker-shutdown", "resource-unavailable"})
+_LONGEST_DELAY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +49,29 @@ class Performer:
     worker: str
     scripts: Mapping[str, Prepared]
     records: Records
+    publisher: Publisher
     live_log: LiveLog
     files: Files
     leases: Leases
     resources: Resources
     spool: Path
     lease_s: float
+    give_up: asyncio.Event
+    """Set when the worker ends and waits for the store no longer."""
 
 
 async def perform(delivery: Delivery, performer: Performer) -> None:
     """Claim, run, keep, record. Returns when the delivery may be acknowledged.
 
-    A run that another worker holds, or that has ended, is left alone. Raises only for faults of ours.
+    A run that another worker holds, or that has ended, is left alone. Raises GivenUp when the worker ends while the
+    store is away, and else only for faults of ours; then the delivery may not be acknowledged.
     """
     prepared = performer.scripts[delivery.script]
     payload: bytes | PayloadError = b""
     new = None
     if not delivery.hint:
         payload, new = enqueued(delivery, prepared)
-    claimed, claimed_at_s = await _claim(delivery.task_id, new, performer)
+    claimed, claimed_at_s = await _claim(delivery.task_id, new, limits_of(prepared.script), performer)
     log = _logger.bind(task=delivery.task_id, script=delivery.script)
     if not isinstance(claimed, Claimed):
         log.info("not claimed", why=claimed.refusal.value)
@@ -86,7 +95,9 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     )
 
 
-async def _claim(task_id: str, new: NewTask | None, performer: Performer) -> tuple[Claimed | Refused, float]:
+async def _claim(
+    task_id: str, new: NewTask | None, limits: RunLimits | None, performer: Performer
+) -> tuple[Claimed | Refused, float]:
     """The store's answer, and when it was asked for, by the loop's clock."""
     loop = asyncio.get_running_loop()
     claim_id = os.urandom(6).hex()
@@ -95,9 +106,33 @@ async def _claim(task_id: str, new: NewTask | None, performer: Performer) -> tup
     async def ask() -> Claimed | Refused:
         nonlocal asked_at_s
         asked_at_s = loop.time()
-        return await performer.records.claim(task_id, performer.worker, performer.lease_s, new, claim_id=claim_id)
+        return await performer.records.claim(
+            task_id, performer.worker, performer.lease_s, new, claim_id=claim_id, limits=limits
+        )
 
-    return await until_stored(ask, "claim"), asked_at_s
+    return await until_stored(ask, "claim", performer.give_up), asked_at_s
+
+
+def retry(script: Script, claimed: Claimed, outcome: Outcome) -> tuple[bool, float]:
+    """Whether another run follows, and after how many seconds.
+
+    After a failure of the infrastructure at once; after one that the script names in `retryOn` with a delay that
+    doubles each time. Never more often than the script's `retries`.
+    """
+    if claimed.retries <= 0:
+        return False, 0.0
+    if outcome.reason in RETRIED:
+        return True, 0.0
+    if outcome.reason in script.retry_on:
+        return True, min(_LONGEST_DELAY_S, script.retry_delay_s * 2**claimed.claim.run)
+    return False, 0.0
+
+
+def limits_of(script: Script) -> RunLimits | None:
+    if script.concurrency is None and script.rate_limit is None:
+        return None
+    count, per_s = script.rate_limit or (None, None)
+    return RunLimits(script.concurrency, count, per_s)
 
 
 def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
@@ -111,20 +146,29 @@ def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
 async def _record(performer: Performer, prepared: Prepared, claimed: Claimed, outcome: Outcome) -> Resolved:
     """Record the end of the run. While the store is away it waits on the disk too, should we die."""
     claim, end = claimed.claim, resolution(outcome)
-    again = outcome.reason in RETRIED and claimed.retries > 0
+    again, delay_s = retry(prepared.script, claimed, outcome)
     spooled: Path | None = None
 
     async def resolve() -> Resolved:
         nonlocal spooled
         try:
-            return await performer.records.resolve(claim, end, next_run=again)
+            return await performer.records.resolve(claim, end, next_run=again, delay_s=delay_s)
         except StoreUnavailable:
-            spooled = spooled or spool_outcome(performer.spool, claim, end)
+            if spooled is None:
+                try:
+                    spooled = spool_outcome(performer.spool, claim, end, next_run=again)
+                except OSError as error:
+                    _logger.warning("cannot keep an outcome on the disk", task=claim.task_id, error=str(error))
             raise
 
-    resolved = await until_stored(resolve, "record the outcome")
+    resolved = await until_stored(resolve, "record the outcome", performer.give_up)
     if spooled:
         spooled.unlink(missing_ok=True)  # noqa: ASYNC240 - one small file, after an outage
+    for hint in resolved.publish:
+        try:
+            await performer.publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
+        except BrokerAway:
+            break  # a sweep publishes them
     if resolved.outcome is ResolveOutcome.STALE:
         # The run was given its end by others: nothing that we stored for it may be taken for its result.
         await asyncio.to_thread(performer.files.run(claim.task_id, claim.run).discard_artifacts)
@@ -177,8 +221,15 @@ def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadErr
     found = delivery.read(prepared.script.limits.payload_bytes)
     payload: bytes | PayloadError = found.payload
     shown = b"null"
-    if found.problems:
-        payload = PayloadError(found.problems)
+    times: dict[str, int | None] = {}
+    problems = list(found.problems)
+    for name, text in (("eta", delivery.eta), ("expires", delivery.expires)):
+        try:
+            times[name] = moment_ms(text, datetime.now(UTC))
+        except ValueError as error:
+            problems.append(Problem(f"{name} of the message: {error}"))
+    if problems:
+        payload = PayloadError(problems)
     else:
         try:
             value = parse_payload(found.payload, max_bytes=prepared.script.limits.payload_bytes)
@@ -193,7 +244,9 @@ def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadErr
         digest=hashlib.sha256(found.payload).hexdigest(),
         queue=delivery.queue,
         trigger="celery",
-        retries=prepared.script.retries or 0,
+        retries=prepared.script.retries,
+        due_at=None if problems else times.get("eta"),
+        start_by=None if problems else times.get("expires"),
     )
 
 

@@ -27,6 +27,8 @@ async def rescue(records: Records, publisher: Publisher) -> None:
                 again=run.retried,
             )
         for hint in swept.publish:
+            if await publisher.waiting(hint.queue):
+                continue  # it is in there somewhere; the next sweep that hands it out looks again
             _logger.info("published again", task=hint.task_id, script=hint.script, run=hint.run)
-            await publisher.publish(hint.script, hint.task_id, hint.queue)
+            await publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
         more = swept.more

@@ -20,7 +20,7 @@ class ScriptDisabled(PenstockError):
 
 
 class Conflict(PenstockError):
-    """The id is taken by a task with another content."""
+    """The id or the idempotency key is taken by a task with another content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,16 @@ async def submit(
     trigger: str,
     task_id: str | None = None,
     tags: tuple[str, ...] = (),
+    priority: int = 0,
+    due_at: int | None = None,
+    deadline: int | None = None,
+    key: str | None = None,
 ) -> Submitted:
-    """Make a task of a payload, which is UTF-8 JSON.
+    """Make a task of a payload, which is UTF-8 JSON. `NewTask` says what `priority` and the rest mean.
 
-    Raises BrokerAway when the task was recorded and could not be published; a worker
-    publishes it then. The same `task_id` with the same content is the same task; with other content Conflict is
-    raised and nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
+    Raises BrokerAway when the task was recorded and could not be published; a worker publishes it then. The same
+    `task_id`, or the same `key`, with the same content is the same task; with other content Conflict is raised and
+    nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
     """
     script = prepared.script
     if not script.enabled:
@@ -68,11 +72,19 @@ async def submit(
         trigger=trigger,
         dry_run=value.get("dryRun") is True,
         tags=tags,
-        retries=script.retries or 0,
+        retries=script.retries,
+        priority=priority,
+        due_at=due_at,
+        deadline=deadline,
+        key=key,
     )
-    registered = await records.register(new)
-    if registered is Registered.CONFLICT:
-        raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
-    if registered is Registered.CREATED:
-        await publisher.publish(script.name, new.id, new.queue)
-    return Submitted(new.id, registered is Registered.CREATED)
+    registration = await records.register(new)
+    if registration.outcome is Registered.CONFLICT:
+        if registration.task_id == new.id:
+            raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
+        raise Conflict(f"the idempotency key belongs to task {registration.task_id}, with another script or payload")
+    created = registration.outcome is Registered.CREATED
+    # One that is not due yet is published by a sweep, when it is.
+    if created and due_at is None:
+        await publisher.publish(script.name, new.id, new.queue, new.priority)
+    return Submitted(registration.task_id, created)

@@ -2,6 +2,7 @@
 
 from worker.store.cancellations import cancellations
 from worker.store.connect import connect
+from worker.store.dead_letters import DeadLetters
 from worker.store.errors import InvalidName, StoreError, StoreUnavailable, UnknownTask
 from worker.store.files import Files, RunFiles
 from worker.store.live_log import LiveLog
@@ -10,6 +11,7 @@ from worker.store.records import Records
 from worker.store.script import StoreLimits
 
 __all__ = [
+    "DeadLetters",
     "Files",
     "InvalidName",
     "LiveLog",

@@ -59,6 +59,11 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         runs=tuple(run for run, _ in runs),
         retries=int(fields.need("retries")),
         cancel=cancel_request(fields.get("cancel")),
+        due_at=fields.number("due"),
+        start_by=fields.number("start_by"),
+        deadline=fields.number("deadline"),
+        priority=fields.number("priority") or 0,
+        key=fields.get("key"),
     )
 
 

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 from worker.model.status import FINAL
-from worker.model.task import NewTask, Resolution
-from worker.store.keys import RUN_FIELDS, checked_id, checked_script
+from worker.model.task import NewTask, Resolution, RunLimits
+from worker.store.keys import RUN_FIELDS, checked_id, checked_key, checked_script
 
 # Longer messages are cut: the log has the whole story, and the record is kept much longer.
 MESSAGE_CHARACTERS = 4000
 
 _FIELD = RUN_FIELDS
+_END_OF_TIME_MS = 10**14  # the year 5138; the scripts add to it and keep it below 2^53
 
 
 def new_task(task: NewTask) -> list[str | bytes | int]:
@@ -20,12 +21,14 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
     checked_id(task.id)
     if task.retries < 0:
         raise ValueError(f"a task cannot have {task.retries} retries")
+    if task.priority not in range(10):
+        raise ValueError(f"a priority is 0 to 9, not {task.priority}")
     about: dict[str, Any] = {"t": task.trigger}
     if task.dry_run:
         about["d"] = 1
     if task.tags:
         about["g"] = task.tags
-    return [
+    arguments: list[str | bytes | int] = [
         checked_script(task.script),
         text(task.queue),
         text(task.digest),
@@ -34,6 +37,20 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
         task.retries,
         task.payload,
     ]
+    times = task.due_at, task.start_by, task.deadline
+    if any(time is not None for time in times) or task.priority or task.key is not None:
+        arguments += ["" if time is None else _time(time) for time in times]
+        arguments += [task.priority or "", "" if task.key is None else text(checked_key(task.key))]
+    return arguments
+
+
+def run_limits(limits: RunLimits | None) -> str:
+    """As the script claim takes them, and as they are kept: how many at a time, starts, milliseconds."""
+    if limits is None or (limits.concurrency is None and limits.rate_count is None):
+        return ""
+    period_ms = "" if limits.rate_per_s is None else max(1, round(limits.rate_per_s * 1000))
+    concurrency, count = ("" if limit is None else limit for limit in (limits.concurrency, limits.rate_count))
+    return f"{concurrency} {count} {period_ms}"
 
 
 def run_body(end: Resolution) -> str:
@@ -65,6 +82,13 @@ def cancel_body(by: str, why: str) -> str:
 def compact(value: Any) -> str:
     """ASCII, so that a lone surrogate in someone's text cannot make it unsendable."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def _time(milliseconds: int) -> int:
+    """The same, if it is a time that Lua can count with and a sorted set can hold."""
+    if not 0 <= milliseconds < _END_OF_TIME_MS:
+        raise ValueError(f"not a time in milliseconds: {milliseconds}")
+    return milliseconds
 
 
 def shortened(message: str) -> str:

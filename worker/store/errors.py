@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -18,8 +20,22 @@ from redis.exceptions import (
 
 from engine.errors import PenstockError
 
-# What ends by itself or by an operator's hand. A full store counts: what was refused may be recorded later.
-_PASSING = (BusyLoadingError, ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+# What ends by itself or by an operator's hand. A full store counts, and one that does not let us in: what was refused
+# may be recorded later, and must not be given up for that.
+_PASSING = (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    TryAgainError,
+)
+# The same, where the client knows no class for it. Servers before 7.0 put it behind what the script was about.
+_PASSING_CODES = re.compile(
+    r"(?:^|[ -])(?:OOM|NOREPLICAS|MISCONF|BUSY|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY|NOAUTH|NOPERM|WRONGPASS) "
+)
 
 
 class StoreError(PenstockError):
@@ -27,7 +43,7 @@ class StoreError(PenstockError):
 
 
 class StoreUnavailable(StoreError, OSError):
-    """The store cannot be reached, is loading, is full, or did not answer in time. Trying again may help."""
+    """The store cannot be reached, is loading or full, lets us not in, or did not answer. Trying again may help."""
 
 
 class UnknownTask(StoreError):
@@ -43,14 +59,11 @@ def store_errors() -> Iterator[None]:
     """Turn the client's errors into ours, so that no caller has to know the client."""
     try:
         yield
-    except AuthenticationError as error:
-        raise StoreError(f"the store does not let us in: {error}") from error
     except _PASSING as error:
         raise StoreUnavailable(f"the store is not available: {error}") from error
     except RedisError as error:
-        # Servers before 7.0 wrap what a command inside a script said.
-        if "-OOM " in str(error):
-            raise StoreUnavailable(f"the store is full: {error}") from error
+        if _PASSING_CODES.search(str(error)):
+            raise StoreUnavailable(f"the store refuses for now: {error}") from error
         raise StoreError(f"the store refused: {error}") from error
     except OSError as error:
         raise StoreUnavailable(f"the store is not available: {error}") from error

@@ -64,11 +64,25 @@ BY_SCRIPT = Key(
     "task ids of one script by position",
 )
 FINISHED = Key(
-    f"{ROOT}tasks:finished",
+    f"{ROOT}tasks:finished:<script>",
     "sorted set",
-    "resolve, cancel, sweep",
+    "claim, resolve, cancel, sweep",
     "a member until its task is pruned",
-    "ids of final tasks by the time they finished, in milliseconds",
+    "ids of final tasks of one script by the time they finished, in milliseconds",
+)
+FINISHED_SCRIPTS = Key(
+    f"{ROOT}scripts:finished",
+    "set",
+    "claim, resolve, cancel, sweep",
+    "a member until the last final task of that script is pruned",
+    "names of scripts that have final tasks",
+)
+IDEMPOTENCY = Key(
+    f"{ROOT}idempotency",
+    "hash",
+    "register, claim",
+    "a field until its task is pruned",
+    "for each idempotency key the id of its task",
 )
 LEASES = Key(
     f"{ROOT}leases",
@@ -80,14 +94,43 @@ LEASES = Key(
 HINTS = Key(
     f"{ROOT}hints",
     "sorted set",
-    "register, resolve, sweep",
-    "a member while its task is pending",
+    "register, claim, resolve, sweep",
+    "a member while its task is pending and does not wait for room",
     "task ids by the time when a message is to be published (again), in milliseconds",
+)
+DEADLINES = Key(
+    f"{ROOT}deadlines",
+    "sorted set",
+    "register, claim, resolve, sweep",
+    "a member until its task is final; only of tasks with a deadline or a latest start",
+    "task ids by the time when a sweep is to end them, in milliseconds",
+)
+WAITING = Key(
+    f"{ROOT}waiting:<script>",
+    "sorted set",
+    "claim, resolve, cancel, sweep",
+    "a member until its task is claimed or final, or its message counts as lost",
+    "ids of tasks that were throttled: first the most urgent and the oldest, last those that were handed out, by the "
+    "time when their message counts as lost",
+)
+THROTTLED = Key(
+    f"{ROOT}throttled",
+    "hash",
+    "claim, sweep",
+    "a field while tasks of that script wait",
+    "for each script with tasks that wait its limits: how many at a time, how many starts, in how many milliseconds",
+)
+STARTS = Key(
+    f"{ROOT}starts:<script>",
+    "list",
+    "claim",
+    "as long as the period of the rate limit after the last start; only of scripts with a rate limit",
+    "when the newest runs started, newest first, in milliseconds, as many as the limit counts",
 )
 CLOCK = Key(
     f"{ROOT}clock",
     "string",
-    "register, claim",
+    "register, claim, the worker that finds a dead letter",
     "for ever",
     "the last position or fencing token given: microseconds since the epoch, always growing",
 )
@@ -111,6 +154,28 @@ CANCELS = Key(
     "cancel",
     "nothing is kept",
     "`<run> <task>` of a run that is to be ended",
+)
+
+DEAD_LETTERS = Key(
+    f"{ROOT}dead-letters",
+    "sorted set",
+    "the worker that finds one",
+    "a member until its letter is replayed, dropped, or has to make room",
+    "ids of letters by position",
+)
+DEAD_LETTER = Key(
+    f"{ROOT}dead-letter:<id>",
+    "hash",
+    "the worker that finds it",
+    "until it is replayed, dropped, or has to make room",
+    "a message that could not become a task; fields: LETTER_FIELDS",
+)
+DEAD_LETTER_TOTALS = Key(
+    f"{ROOT}dead-letters:totals",
+    "hash",
+    "the worker that finds one",
+    "for ever",
+    "`size`: bytes of all messages that are kept; `dropped`: how many had to make room, ever",
 )
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
@@ -137,7 +202,9 @@ CONSUMER_LISTS = Key(
 )
 
 KEYS = (
-    *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, LEASES, HINTS, CLOCK, EVENTS, LOG, CANCELS),
+    *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
+    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, EVENTS, LOG, CANCELS),
+    *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
@@ -155,9 +222,14 @@ FIELDS = {
     "retries": "r",
     "cancel": "x",  # JSON: who asked for the end, when and why
     "finished": "f",  # milliseconds
+    "due": "d",  # milliseconds; the newest run is not to be claimed before
+    # Only where they were given:
+    "start_by": "u",  # milliseconds
+    "deadline": "l",  # milliseconds
+    "priority": "e",
+    "key": "y",  # the idempotency key
     # Of the newest run, while it has not ended:
     "run_created": "b",
-    "due": "d",  # milliseconds; not to be claimed before
     "worker": "w",
     "token": "k",
     "claim": "o",  # tells a repeated call of one claim from a second claim
@@ -182,10 +254,24 @@ RUN_FIELDS = {
     "dry_run": "y",
     "artifacts": "a",  # lists of name, size, sha256, content type, public
 }
+LETTER_FIELDS = {
+    "at": "a",  # milliseconds: when it was first received
+    "last_at": "l",  # milliseconds: when it was last received
+    "times": "n",
+    "call": "c",  # of the last call that added it: tells a repeated call from a second one
+    "position": "i",
+    "queue": "q",
+    "reason": "r",
+    "source": "f",
+    "size": "s",
+    "head": "h",
+    "raw": "b",
+}
 EVENT_FIELDS = ("kind", "task", "script", "run", "status", "reason", "worker")
 
 _SCRIPT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _WORKER = re.compile(r"[!-~]{1,200}\Z")
+_KEY_CHARACTERS = 200
 
 
 def task_key(task_id: str) -> str:
@@ -223,6 +309,13 @@ def checked_script(script: str) -> str:
 
 def checked_worker(worker: str) -> str:
     return _checked(_WORKER, worker, "worker name")
+
+
+def checked_key(key: str) -> str:
+    """The same. Raises InvalidName for what is no idempotency key."""
+    if 0 < len(key) <= _KEY_CHARACTERS and key.isprintable():
+        return key
+    raise InvalidName(f"not an idempotency key of 1 to {_KEY_CHARACTERS} printable characters: {key[:80]!a}")
 
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:

@@ -14,7 +14,7 @@ from worker.model.task import Task
 from worker.store import decoding
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import InvalidName, store_errors
-from worker.store.keys import EVENTS, script_key, status_key, task_key
+from worker.store.keys import EVENTS, FIELDS, script_key, status_key, task_key
 
 PAGE_LIMIT = 1000
 
@@ -66,6 +66,20 @@ async def read_page(
         total=sum(answers[0::2]),
         next=str(found[limit - 1][0]) if len(found) > limit else None,
     )
+
+
+async def read_pending(redis: Redis, script: str | None, after: str | None, limit: int) -> tuple[str, ...]:
+    """Ids, newest first. With `after` those that were recorded before that task; all, when it is not kept any more."""
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
+    key = status_key(Status.PENDING) if script is None else script_key(script, Status.PENDING)
+    position: Any = None
+    with store_errors():
+        if after is not None:
+            position = await redis.hget(task_key(after), FIELDS["position"])
+        newest = "+inf" if position is None else f"({int(position)}"
+        found: Any = await redis.zrevrangebyscore(key, newest, "-inf", start=0, num=limit)
+    return tuple(task_id.decode() for task_id in found)
 
 
 async def read_counts(redis: Redis) -> dict[Status, int]:

@@ -7,7 +7,7 @@ ids and names), an absent or full store StoreUnavailable, which is also an OSErr
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -17,9 +17,11 @@ from worker.model.answers import (
     CancelOutcome,
     Claimed,
     Hint,
+    Overdue,
     Refusal,
     Refused,
     Registered,
+    Registration,
     Renewal,
     Rescued,
     Resolved,
@@ -28,19 +30,12 @@ from worker.model.answers import (
 )
 from worker.model.listing import Event, TaskPage
 from worker.model.status import Status
-from worker.model.task import Claim, NewTask, Resolution, Task
+from worker.model.task import Claim, NewTask, Resolution, RunLimits, Task
 from worker.store import decoding, encoding, reading
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import StoreError, store_errors
-from worker.store.keys import checked_id, checked_worker, payload_key
+from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
 from worker.store.script import Script, StoreLimits
-
-_EXPIRED = encoding.run_body(
-    Resolution(Status.EXCEPTION, "claim-expired", "the worker did not renew its claim in time")
-)
-_EXPIRED_CANCELLED = encoding.run_body(
-    Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm")
-)
 
 
 class Records:
@@ -49,16 +44,21 @@ class Records:
     def __init__(self, redis: Redis, limits: StoreLimits = StoreLimits()) -> None:
         self._redis = redis
         self._register = Script(redis, "register", limits)
-        self._claim = Script(redis, "claim", limits)
+        self._claim = Script(redis, "claim", limits, "waiting")
         self._renew = Script(redis, "renew", limits)
-        self._resolve = Script(redis, "resolve", limits)
+        self._resolve = Script(redis, "resolve", limits, "waiting")
         self._cancel = Script(redis, "cancel", limits)
-        self._sweep = Script(redis, "sweep", limits)
+        self._sweep = Script(redis, "sweep", limits, "waiting")
         self._prune = Script(redis, "prune", limits)
 
-    async def register(self, new: NewTask) -> Registered:
-        """Record a task with its run 0 pending; one with the same id, script and digest is left untouched."""
-        return Registered((await self._register(new.id, *encoding.new_task(new))).decode())
+    async def register(self, new: NewTask) -> Registration:
+        """Record a task with its run 0 pending.
+
+        One with the same id, or else with the same key, is left untouched; it is the same task when script and
+        digest are the same. A task with a `due_at` to come needs no message: a sweep hands it out.
+        """
+        outcome, task_id = await self._register(new.id, *encoding.new_task(new))
+        return Registration(Registered(outcome.decode()), task_id.decode())
 
     async def claim(
         self,
@@ -68,10 +68,12 @@ class Records:
         new: NewTask | None = None,
         *,
         claim_id: str | None = None,
+        limits: RunLimits | None = None,
     ) -> Claimed | Refused:
-        """Claim the newest run when it is pending and due.
+        """Claim the newest run when it is pending and due, and its script may start one more run by `limits`.
 
-        With `new` a task that is not there is recorded first, and one that is another is a conflict.
+        With `new` a task that is not there is recorded first, and one that is another is a conflict. A run that
+        should have started by now is ended instead, and refused as final.
         `claim_id` tells a repeated call from a second one: the same worker with the same `claim_id` gets the
         same claim again. Who repeats after StoreUnavailable has to pass one, else its own lost claim looks
         busy.
@@ -83,6 +85,7 @@ class Records:
             checked_worker(worker),
             claim_id or secrets.token_hex(6),
             _milliseconds(lease_s),
+            encoding.run_limits(limits),
             *(encoding.new_task(new) if new else ()),
         )
         word = answer[0].decode()
@@ -90,7 +93,7 @@ class Records:
             raise StoreError(f"the payload of task {task_id} is gone from the store")
         if word != "granted":
             return Refused(Refusal(word), Status(answer[1].decode()) if len(answer) > 1 else None)
-        _, run, token, payload, script, queue, retries, about, created, cancel = answer
+        _, run, token, payload, script, queue, retries, about, created, now, deadline, cancel = answer
         return Claimed(
             claim=Claim(task_id, int(run), int(token), lease_s),
             payload=payload,
@@ -99,6 +102,8 @@ class Records:
             retries=int(retries),
             dry_run=decoding.dry_run(about),
             created_at=int(created),
+            now=now,
+            deadline=int(deadline) if deadline else None,
             cancel=decoding.cancel_request(cancel),
         )
 
@@ -112,19 +117,19 @@ class Records:
             *(part for claim in claims for part in _claim(claim)),
         )
         return tuple(
-            Renewal(claim, lost=held != 1, cancel=decoding.cancel_request(cancel))
-            for claim, held, cancel in zip(claims, answers[0::2], answers[1::2], strict=True)
+            Renewal(claim, lost=held != 1, cancel=decoding.cancel_request(cancel), overdue=overdue == 1)
+            for claim, held, overdue, cancel in zip(claims, answers[0::3], answers[1::3], answers[2::3], strict=True)
         )
 
     async def resolve(self, claim: Claim, end: Resolution, *, next_run: bool = False, delay_s: float = 0.0) -> Resolved:
         """Record the end of a run and give its claim back.
 
-        With `next_run` another run follows, unless the task was asked to be cancelled: due at once (the
-        caller publishes it), or `delay_s` later (a sweep then hands it out). The caller decides whether one
-        is allowed, by `Claimed.retries`; one is taken off if any is left. Without a next run the task is
-        final and its payload forgotten.
+        With `next_run` another run follows, unless the task was asked to be cancelled or the run could not start
+        in time: due at once (it is in `publish`), or `delay_s` later (a sweep then hands it out). The caller decides
+        whether one is allowed, by `Claimed.retries`; one is taken off if any is left. Without a next run the task
+        is final and its payload forgotten.
         """
-        outcome, following = await self._resolve(
+        outcome, following, publish = await self._resolve(
             *_claim(claim),
             end.status.value,
             encoding.text(end.reason or ""),
@@ -132,7 +137,7 @@ class Records:
             int(next_run),
             _milliseconds(delay_s),
         )
-        return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None)
+        return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None, _hints(publish))
 
     async def cancel(self, task_id: str, by: str, why: str = "") -> Cancelled:
         """End a pending task, or ask the worker of a running one to end it. A final task is left as it is."""
@@ -147,12 +152,24 @@ class Records:
         )
 
     async def sweep(self, limit: int = 100) -> Swept:
-        """End at most `limit` runs whose lease passed, and hand out at most as many pending runs to publish.
+        """End at most `limit` tasks whose time has passed and as many runs whose lease passed; hand out what is due.
 
-        A run that is handed out is not handed out again for a while, whether it is published or not.
+        At most `limit` pending runs that seem to have lost their message, and of each throttled script as many as
+        there is room for. A run that is handed out is not handed out again for a while, whether it is published or
+        not.
         """
-        more, rescued, publish = await self._sweep(max(1, limit), _EXPIRED, _EXPIRED_CANCELLED)
+        more, overdue, rescued, publish = await self._sweep(max(1, limit))
         return Swept(
+            overdue=tuple(
+                Overdue(
+                    task_id.decode(),
+                    script.decode(),
+                    int(run),
+                    worker.decode() or None,
+                    Status(status.decode()),
+                )
+                for task_id, script, run, worker, status in overdue
+            ),
             rescued=tuple(
                 Rescued(
                     task_id.decode(),
@@ -164,16 +181,22 @@ class Records:
                 )
                 for task_id, script, run, worker, status, retried in rescued
             ),
-            publish=tuple(
-                Hint(task_id.decode(), script.decode(), queue.decode("utf-8", "replace"), int(run))
-                for task_id, script, queue, run in publish
-            ),
+            publish=_hints(publish),
             more=more == 1,
         )
 
-    async def prune(self, *, older_than_ms: int | None, keep_count: int | None, limit: int = 200) -> tuple[str, ...]:
+    async def prune(
+        self,
+        *,
+        older_than_ms: int | None,
+        keep_count: int | None,
+        script: str | None = None,
+        besides: Collection[str] = (),
+        limit: int = 200,
+    ) -> tuple[str, ...]:
         """Remove final tasks that finished longer ago, and the oldest beyond `keep_count`; None is no bound.
 
+        Of that script, or of all; those in `besides`, which have bounds of their own, are neither removed nor counted.
         At most `limit` in one call, the oldest first: call again until nothing comes back. The caller removes
         what else is kept under the ids returned.
         """
@@ -181,6 +204,8 @@ class Records:
             "" if older_than_ms is None else older_than_ms,
             "" if keep_count is None else keep_count,
             max(1, limit),
+            "" if script is None else checked_script(script),
+            *(checked_script(each) for each in besides),
         )
         return tuple(task_id.decode() for task_id in removed)
 
@@ -205,6 +230,15 @@ class Records:
         """Tasks in the order in which they were recorded, newest first; `before` is the `next` of a page."""
         return await reading.read_page(self._redis, script, status, limit, before)
 
+    async def pending(
+        self, script: str | None = None, *, after: str | None = None, limit: int = 200
+    ) -> tuple[str, ...]:
+        """Ids of pending tasks, newest first; none at the end. `after` is the last id of the page before.
+
+        Who goes on until the end meets no task twice and none that is recorded meanwhile.
+        """
+        return await reading.read_pending(self._redis, script, after, limit)
+
     async def counts(self) -> dict[Status, int]:
         """How many tasks have each status; every status is there."""
         return await reading.read_counts(self._redis)
@@ -219,6 +253,13 @@ class Records:
         Waits up to two seconds for the first.
         """
         return await reading.read_events(self._redis, after, block_ms, count)
+
+
+def _hints(found: Sequence[tuple[bytes, bytes, bytes, bytes, bytes]]) -> tuple[Hint, ...]:
+    return tuple(
+        Hint(task_id.decode(), script.decode(), queue.decode("utf-8", "replace"), int(run), int(priority))
+        for task_id, script, queue, run, priority in found
+    )
 
 
 def _claim(claim: Claim) -> tuple[str, int, int]:

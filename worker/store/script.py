@@ -13,24 +13,38 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from worker.model.status import FINAL, TRANSITIONS
+from worker.model.status import FINAL, TRANSITIONS, Status
+from worker.model.task import Resolution
+from worker.store.encoding import run_body
 from worker.store.errors import store_errors
 from worker.store.keys import (
     BY_SCRIPT,
     BY_STATUS,
     CANCELS,
     CLOCK,
+    DEAD_LETTER,
+    DEAD_LETTER_TOTALS,
+    DEAD_LETTERS,
+    DEADLINES,
     EVENTS,
     FIELDS,
     FINISHED,
+    FINISHED_SCRIPTS,
     HINTS,
+    IDEMPOTENCY,
     LEASES,
+    LETTER_FIELDS,
     LOG,
     PAYLOAD,
+    STARTS,
     TASK,
+    THROTTLED,
+    WAITING,
 )
 
 Argument = str | bytes | int
+# A message is given up for lost ever more slowly, but not slower than this many times `hint_after_s`.
+_HINT_MOST = 20
 
 _KEYS = {
     "task": TASK,
@@ -38,14 +52,30 @@ _KEYS = {
     "by_status": BY_STATUS,
     "by_script": BY_SCRIPT,
     "finished": FINISHED,
+    "finished_scripts": FINISHED_SCRIPTS,
+    "idempotency": IDEMPOTENCY,
     "leases": LEASES,
     "hints": HINTS,
+    "deadlines": DEADLINES,
+    "waiting": WAITING,
+    "throttled": THROTTLED,
+    "starts": STARTS,
     "clock": CLOCK,
     "events": EVENTS,
     "log": LOG,
     "cancels": CANCELS,
+    "letters": DEAD_LETTERS,
+    "letter": DEAD_LETTER,
+    "letter_totals": DEAD_LETTER_TOTALS,
 }
-_PLACE = re.compile(r"\b(KEY|F|LIMIT)\.(\w+)")
+# How the store ends runs by itself.
+_BODIES = {
+    "expired": Resolution(Status.EXCEPTION, "claim-expired", "the worker did not renew its claim in time"),
+    "not_started": Resolution(Status.EXCEPTION, "deadline-exceeded", "it had not started when its time was over"),
+    "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
+    "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
+}
+_PLACE = re.compile(r"\b(KEY|F|LETTER|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -55,21 +85,26 @@ class StoreLimits:
 
     `events_kept`: about how many events stay. `log_kept_s`: how long a live log stays after its run.
     `hint_after_s`: how long a pending run waits for its claim before a sweep hands it out to be published
-    again.
+    again; the longer it has waited, the longer until the next time, up to twenty times that. `overdue_s`: how long
+    after a deadline a worker may take to end the run itself. `letters` and `letter_bytes`: how many dead letters are
+    kept, and how much in all; the newest is kept in any case.
     """
 
     events_kept: int = 10_000
     log_kept_s: int = 300
     hint_after_s: float = 30.0
+    overdue_s: float = 5.0
+    letters: int = 10_000
+    letter_bytes: int = 256 * 1024 * 1024
 
 
 class Script:
-    """The file `scripts/<name>.lua` behind the common prelude and the transition table."""
+    """The file `scripts/<name>.lua` behind the transition table, the common prelude, and what else it needs."""
 
-    def __init__(self, redis: Redis, name: str, limits: StoreLimits) -> None:
+    def __init__(self, redis: Redis, name: str, limits: StoreLimits, *needs: str) -> None:
         # Below evalsha(), which converts nothing that a script answers and costs more.
         self._send: Callable[..., Awaitable[Any]] = redis.execute_command
-        self._text = _filled(f"{_tables()}{_source('prelude')}{_source(name)}", limits)
+        self._text = _filled(_tables() + "".join(_source(part) for part in ("prelude", *needs, name)), limits)
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, *arguments: Argument) -> Any:
@@ -104,10 +139,16 @@ def _filled(text: str, limits: StoreLimits) -> str:
     values = {
         "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
+        "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
+        "BODY": {name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
         "LIMIT": {
             "events_kept": str(int(limits.events_kept)),
             "log_kept_s": str(int(limits.log_kept_s)),
             "hint_ms": str(round(limits.hint_after_s * 1000)),
+            "hint_most_ms": str(round(limits.hint_after_s * 1000) * _HINT_MOST),
+            "overdue_ms": str(round(limits.overdue_s * 1000)),
+            "letters": str(int(limits.letters)),
+            "letter_bytes": str(int(limits.letter_bytes)),
         },
     }
     return _PLACE.sub(lambda place: values[place[1]][place[2]], _COMMENT.sub("", text))

@@ -1,39 +1,50 @@
--- id, worker, claim, lease ms [, script, queue, digest, about, shown, retries, payload]
---   -> {granted, run, token, payload, script, queue, retries, about, created, cancel or ''}
---    | {final | busy | conflict, status} | {unknown} | {lost}
-local id, worker, claim, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local new = ARGV[5] and {
-  script = ARGV[5], queue = ARGV[6], digest = ARGV[7], about = ARGV[8], shown = ARGV[9], retries = ARGV[10],
-  payload = ARGV[11],
-}
+-- id, worker, claim, lease ms, limits or '' [, the task as asked() takes it]
+--   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or ''}
+--    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
+local id, worker, claim, lease, limits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local new = ARGV[6] and asked(6)
 local task = read(id)
 if not task.script then
   if not new then return {'unknown'} end
+  local other = namesake(new)
+  if other then return {same(other, new) and 'duplicate' or 'conflict', other.status} end
   task = register(id, new)
-elseif new and (task.script ~= new.script or task.digest ~= new.digest) then
+elseif new and not same(task, new) then
   return {'conflict', task.status}
 end
 if FINAL[task.status] then return {'final', task.status} end
 
-local payload = redis.call('GET', KEY.payload .. id)
-if not payload then return {'lost'} end
-local token
+local token, payload
 if task.status == 'running' then
   -- The same call again, after its answer was lost on the way: the same answer.
   if task.claim ~= claim or task.worker ~= worker then return {'busy', task.status} end
   token = task.token
+  payload = redis.call('GET', KEY.payload .. id)
 else
+  local limit = start_limit(task)
+  if limit and limit <= NOW then
+    close('overdue', task, '0', 'exception', 'deadline-exceeded', BODY.not_started, false, 0)
+    return {'final', 'exception'}
+  end
   if task.due and tonumber(task.due) > NOW then return {'busy', task.status} end
   if not allowed(task.status, 'running') then return {'busy', task.status} end
+  payload = redis.call('GET', KEY.payload .. id)
+  if not payload then return {'lost'} end
+  if limits ~= '' then
+    if room(task.script, limits, 1) < 1 then
+      wait(task, limits)
+      return {'throttled', task.status}
+    end
+    started(task, limits)
+  end
   token = tick()
-  local key = KEY.task .. id
-  redis.call('HSET', key, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
+  redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
     F.claimed, int(NOW))
-  if task.due then redis.call('HDEL', key, F.due) end
   redis.call('ZREM', KEY.hints, id)
   redis.call('ZADD', KEY.leases, int(NOW + lease), id)
   relist(task, 'running')
+  watch(task, 'running')
   event('claimed', task, task.run, 'running', '', worker)
 end
-return {'granted', task.run, token, payload, task.script, task.queue, task.retries, task.about, task.created,
-  task.cancel or ''}
+return {'granted', task.run, token, payload, task.script, task.queue, task.retries, task.about, task.created, NOW,
+  task.deadline or '', task.cancel or ''}

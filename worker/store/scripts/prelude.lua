@@ -1,6 +1,6 @@
--- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x and F.x are
--- no tables: they are replaced by the quoted prefix of a key and the quoted name of a field, as keys.py has them,
--- because building tables at every call costs as much as the work itself.
+-- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x, F.x, LIMIT.x
+-- and BODY.x are no tables: they are replaced by the quoted prefix of a key, the quoted name of a field, as keys.py has
+-- them, a number, and the quoted end of a run, because building tables at every call costs as much as the work itself.
 --
 -- All clocks are the server's. Nothing is written before everything is checked: a script that fails half way
 -- is not rolled back.
@@ -26,11 +26,13 @@ end
 -- The fields of a task that the scripts work with; `script` is false when there is no such task.
 local function read(id)
   local is = redis.call('HMGET', KEY.task .. id, F.script, F.queue, F.digest, F.about, F.created, F.position,
-    F.status, F.run, F.retries, F.cancel, F.run_created, F.due, F.worker, F.token, F.claim, F.claimed)
+    F.status, F.run, F.retries, F.cancel, F.run_created, F.due, F.worker, F.token, F.claim, F.claimed,
+    F.start_by, F.deadline, F.priority)
   return {
     id = id, script = is[1], queue = is[2], digest = is[3], about = is[4], created = is[5], position = is[6],
     status = is[7], run = is[8], retries = is[9], cancel = is[10], run_created = is[11], due = is[12],
     worker = is[13], token = is[14], claim = is[15], claimed = is[16],
+    start_by = is[17], deadline = is[18], priority = is[19],
   }
 end
 
@@ -59,8 +61,57 @@ local function event(kind, task, run, status, reason, worker)
     'script', task.script, 'run', run, 'status', status, 'reason', reason or '', 'worker', worker or '')
 end
 
+-- What a publisher needs of a pending run.
+local function hinted(task, run)
+  return {task.id, task.script, task.queue, run, task.priority or '0'}
+end
+
 local function hint(task, at)
   redis.call('ZADD', KEY.hints, int(at), task.id)
+end
+
+-- When the newest run must have started, or nil.
+local function start_limit(task)
+  local start_by, deadline = tonumber(task.start_by), tonumber(task.deadline)
+  if start_by and deadline then return math.min(start_by, deadline) end
+  return start_by or deadline
+end
+
+-- When a sweep is to end a task with that status, or nil. Its worker ends a running one itself, if it can.
+local function overdue_at(task, status)
+  if status == 'pending' then return start_limit(task) end
+  return status == 'running' and task.deadline and tonumber(task.deadline) + LIMIT.overdue_ms or nil
+end
+
+local function watch(task, status)
+  if not (task.start_by or task.deadline) then return end
+  local at = overdue_at(task, status)
+  if at then
+    redis.call('ZADD', KEY.deadlines, int(at), task.id)
+  else
+    redis.call('ZREM', KEY.deadlines, task.id)
+  end
+end
+
+-- The task that the arguments from there on ask for. The last five are left out where none of them is given.
+local function asked(at)
+  local function given(argument) return ARGV[argument] ~= '' and ARGV[argument] end
+  return {
+    script = ARGV[at], queue = ARGV[at + 1], digest = ARGV[at + 2], about = ARGV[at + 3], shown = ARGV[at + 4],
+    retries = ARGV[at + 5], payload = ARGV[at + 6], due = given(at + 7), start_by = given(at + 8),
+    deadline = given(at + 9), priority = given(at + 10), key = given(at + 11),
+  }
+end
+
+local function same(task, new)
+  return task.script == new.script and task.digest == new.digest
+end
+
+-- The task that has the idempotency key of a new one, or nil.
+local function namesake(new)
+  local id = new.key and redis.call('HGET', KEY.idempotency, new.key)
+  local task = id and read(id)
+  return task and task.script and task or nil
 end
 
 -- Make the record and its pending run 0, and return it. The caller has seen that there is none.
@@ -69,15 +120,26 @@ local function register(id, new)
   local task = {
     id = id, script = new.script, queue = new.queue, digest = new.digest, about = new.about,
     created = int(NOW), position = position, status = 'pending', run = '0', retries = new.retries,
-    run_created = int(NOW), cancel = false, due = false, worker = false, token = false, claim = false,
-    claimed = false,
+    run_created = int(NOW), cancel = false, due = new.due and tonumber(new.due) > NOW and new.due, worker = false,
+    token = false, claim = false, claimed = false, start_by = new.start_by, deadline = new.deadline,
+    priority = new.priority,
   }
-  redis.call('HSET', KEY.task .. id, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
+  local key = KEY.task .. id
+  redis.call('HSET', key, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
     F.about, task.about, F.shown, new.shown, F.created, task.created, F.position, position,
     F.status, 'pending', F.run, '0', F.retries, task.retries, F.run_created, task.created)
+  if task.due then redis.call('HSET', key, F.due, task.due) end
+  if task.start_by then redis.call('HSET', key, F.start_by, task.start_by) end
+  if task.deadline then redis.call('HSET', key, F.deadline, task.deadline) end
+  if task.priority then redis.call('HSET', key, F.priority, task.priority) end
+  if new.key then
+    redis.call('HSET', key, F.key, new.key)
+    redis.call('HSET', KEY.idempotency, new.key, id)
+  end
   redis.call('SET', KEY.payload .. id, new.payload)
   list(task, 'pending')
-  hint(task, NOW + LIMIT.hint_ms)
+  hint(task, tonumber(task.due) or NOW + LIMIT.hint_ms)
+  watch(task, 'pending')
   event('registered', task, '0', 'pending')
   return task
 end
@@ -96,6 +158,7 @@ local function follow(task, delay)
     hint(task, NOW + LIMIT.hint_ms)
   end
   relist(task, 'pending')
+  watch(task, 'pending')
   event('registered', task, run, 'pending')
   return run
 end
@@ -106,13 +169,16 @@ local function finish(task, status)
   redis.call('HSET', key, F.status, status, F.finished, int(NOW))
   redis.call('UNLINK', KEY.payload .. task.id)
   redis.call('ZREM', KEY.hints, task.id)
-  redis.call('ZADD', KEY.finished, int(NOW), task.id)
+  if not task.worker then redis.call('ZREM', KEY.waiting .. task.script, task.id) end
+  watch(task, status)
+  redis.call('ZADD', KEY.finished .. task.script, int(NOW), task.id)
+  redis.call('SADD', KEY.finished_scripts, task.script)
   relist(task, status)
 end
 
 -- End the newest run. `token` is 0 unless its worker does it. `body` is the rest of a JSON object, without the
 -- opening brace: it is never decoded here, so that no number in it is changed. Then either the next run is made
--- (and its number returned), or the task is final.
+-- (and its number returned), or the task is final; it is, too, when the next run could not start in time.
 local function close(kind, task, token, status, reason, body, more, delay)
   local ended = '{"k":' .. token .. ',"b":' .. task.run_created .. ',"f":' .. int(NOW)
   if task.worker then
@@ -126,7 +192,8 @@ local function close(kind, task, token, status, reason, body, more, delay)
   if redis.call('XADD', log, 'NOMKSTREAM', '*', 'e', status) then
     redis.call('EXPIRE', log, LIMIT.log_kept_s)
   end
-  if more then return follow(task, delay) end
+  local limit = more and start_limit(task)
+  if more and not (limit and limit <= NOW + delay) then return follow(task, delay) end
   finish(task, status)
   return false
 end

@@ -1,13 +1,9 @@
--- id, script, queue, digest, about, shown, retries, payload -> created | same | conflict
-local id = ARGV[1]
-local new = {
-  script = ARGV[2], queue = ARGV[3], digest = ARGV[4], about = ARGV[5], shown = ARGV[6], retries = ARGV[7],
-  payload = ARGV[8],
-}
+-- id, then the task as asked() takes it -> {created | same | conflict, id of the task}
+local id, new = ARGV[1], asked(2)
 local task = read(id)
-if not task.script then
+if not task.script then task = namesake(new) end
+if not task then
   register(id, new)
-  return 'created'
+  return {'created', id}
 end
-if task.script == new.script and task.digest == new.digest then return 'same' end
-return 'conflict'
+return {same(task, new) and 'same' or 'conflict', task.id}

@@ -1,16 +1,26 @@
--- id, run, token, status, reason, body, more 0 | 1, delay ms -> {recorded | already | stale, number of the next run or ''}
+-- id, run, token, status, reason, body, more 0 | 1, delay ms
+--   -> {recorded | already | stale, number of the next run or '', {{id, script, queue, run, priority}...}}
 local id, run, token, status, reason, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local more, delay = ARGV[7] == '1', tonumber(ARGV[8])
 local task = read(id)
+local publish = {}
 if task.status == 'running' and task.run == run and task.token == token then
   if not FINAL[status] or not allowed(task.status, status) then
     return redis.error_reply('PENSTOCK a running run cannot become ' .. status)
   end
   -- Nobody wants a successor of what was cancelled.
-  return {'recorded', close('resolved', task, token, status, reason, body, more and not task.cancel, delay) or ''}
+  local following = close('resolved', task, token, status, reason, body, more and not task.cancel, delay)
+  if following and delay == 0 then publish[1] = hinted(task, following) end
+  local limits = redis.call('HGET', KEY.throttled, task.script)
+  if limits then hand_out(task.script, limits, 1, publish) end
+  return {'recorded', following or '', publish}
 end
 local ended = redis.call('HGET', KEY.task .. id, run)
 if ended and string.match(ended, '^{"k":(%d+),') == token then
-  return {'already', tonumber(task.run) > tonumber(run) and int(tonumber(run) + 1) or ''}
+  local following = tonumber(task.run) > tonumber(run) and int(tonumber(run) + 1) or ''
+  if task.status == 'pending' and task.run == following and not task.due then
+    publish[1] = hinted(task, following)
+  end
+  return {'already', following, publish}
 end
-return {'stale', ''}
+return {'stale', '', publish}

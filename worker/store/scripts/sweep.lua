@@ -1,31 +1,60 @@
--- limit, body of an expired run, body of an expired run that was to be cancelled
---   -> {more 0 | 1, {{id, script, run, worker, status, retried 0 | 1}...}, {{id, script, queue, run}...}}
-local limit, expired, cancelled = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local rescued, publish = {}, {}
+-- limit -> {more 0 | 1, {{id, script, run, worker or '', status}...}, {{id, script, run, worker, status, retried 0 | 1}...},
+--   {{id, script, queue, run, priority}...}}
+local limit = tonumber(ARGV[1])
+local overdue, rescued, publish = {}, {}, {}
+
+local late = redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', int(NOW), 'LIMIT', 0, limit)
+for _, id in ipairs(late) do
+  local task = read(id)
+  local at = overdue_at(task, task.status)
+  if at and at <= NOW then
+    local status, reason, body = 'exception', 'deadline-exceeded', task.worker and BODY.overdue or BODY.not_started
+    if task.cancel then status, reason, body = 'cancelled', 'cancelled', BODY.cancelled end
+    close('overdue', task, '0', status, reason, body, false, 0)
+    overdue[#overdue + 1] = {id, task.script, task.run, task.worker or '', status}
+  elseif at then
+    watch(task, task.status)
+  else
+    redis.call('ZREM', KEY.deadlines, id)
+  end
+end
 
 -- Before the leases, so that a run which is made below is handed out once.
 local due = redis.call('ZRANGEBYSCORE', KEY.hints, '-inf', int(NOW), 'LIMIT', 0, limit)
 for _, id in ipairs(due) do
   local task = read(id)
   if task.status == 'pending' then
-    hint(task, NOW + LIMIT.hint_ms)
-    publish[#publish + 1] = {id, task.script, task.queue, task.run}
+    -- Ever more rarely: most likely the message is not lost, but behind many others.
+    local age = NOW - math.max(tonumber(task.run_created), tonumber(task.due) or 0)
+    hint(task, NOW + math.max(LIMIT.hint_ms, math.min(age, LIMIT.hint_most_ms)))
+    publish[#publish + 1] = hinted(task, task.run)
   else
     redis.call('ZREM', KEY.hints, id)
   end
 end
+
 local passed = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
 for _, id in ipairs(passed) do
   local task = read(id)
   if task.status == 'running' then
     local retry = not task.cancel and tonumber(task.retries) > 0
-    local status, reason, body = 'exception', 'claim-expired', expired
-    if task.cancel then status, reason, body = 'cancelled', 'cancelled', cancelled end
+    local status, reason, body = 'exception', 'claim-expired', BODY.expired
+    if task.cancel then status, reason, body = 'cancelled', 'cancelled', BODY.cancelled end
     local run = close('expired', task, '0', status, reason, body, retry, 0)
     rescued[#rescued + 1] = {id, task.script, task.run, task.worker, status, run and 1 or 0}
-    if run then publish[#publish + 1] = {id, task.script, task.queue, run} end
+    if run then publish[#publish + 1] = hinted(task, run) end
   else
     redis.call('ZREM', KEY.leases, id)
   end
 end
-return {(#passed == limit or #due == limit) and 1 or 0, rescued, publish}
+
+-- Last, because what was ended above has made room.
+local throttled = redis.call('HGETALL', KEY.throttled)
+for at = 1, #throttled, 2 do
+  local script, limits = throttled[at], throttled[at + 1]
+  local waits = KEY.waiting .. script
+  redis.call('ZREMRANGEBYSCORE', waits, int(CALLED), int(CALLED + NOW))
+  hand_out(script, limits, limit, publish)
+  if redis.call('ZCARD', waits) == 0 then redis.call('HDEL', KEY.throttled, script) end
+end
+return {(#late == limit or #passed == limit or #due == limit) and 1 or 0, overdue, rescued, publish}

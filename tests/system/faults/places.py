@@ -1,0 +1,41 @@
+"""Places: where a run can be stopped from outside, by the request for its next step or by the answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.system.faults.fault_site import FaultSite
+from tests.system.faults.proxy import Hold, Proxy
+
+# A command that lives until the test says `go`.
+WAITS = 'while [ ! -e "$SITE/go" ]; do mark tick; sleep 0.05; done'
+EXPIRED: tuple[str, str | None] = ("exception", "claim-expired")
+DONE: tuple[str, str | None] = ("completed", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`reach` holds a worker there. `after_kill`: the ends of the runs when it is killed there, and another follows."""
+
+    reach: Callable[[Proxy, str], Hold]
+    after_kill: tuple[tuple[str, str | None], ...]
+    starts: int
+
+
+PLACES = {
+    "before the claim": Place(lambda proxy, task: proxy.hold_request("EVALSHA", task), (DONE,), 1),
+    "between claim and start": Place(lambda proxy, task: proxy.hold_reply("EVALSHA", task), (EXPIRED, DONE), 1),
+    "after the exit, before resolve": Place(
+        lambda proxy, task: proxy.hold_request("EVALSHA", task, "completed"), (EXPIRED, DONE), 2
+    ),
+    "after resolve, before the answer": Place(
+        lambda proxy, task: proxy.hold_reply("EVALSHA", task, "completed"), (DONE,), 1
+    ),
+    "before the acknowledgement": Place(lambda proxy, task: proxy.hold_request("LREM", task), (DONE,), 1),
+}
+
+
+def ends(site: FaultSite, task_id: str) -> tuple[tuple[str, str | None], ...]:
+    """Status and reason of each run, when the task is final."""
+    return tuple((str(run.status), run.reason) for run in site.finished(task_id).runs)

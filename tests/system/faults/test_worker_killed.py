@@ -1,0 +1,180 @@
+"""kill -9 of a worker, at every place of a run, and of every part of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.faults.fault_site import FaultSite
+from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
+from tests.system.site import eventually
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_worker_killed_at_any_step_costs_at_most_a_run(site: FaultSite, place: str) -> None:
+    site.script("step", "echo working", retries=1)
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = PLACES[place].reach(proxy, task_id)
+    site.send("step", task_id=task_id)
+    hold.wait()
+    site.kill(worker)
+    hold.drop()
+    site.worker("two")
+    assert ends(site, task_id) == PLACES[place].after_kill
+    assert len(site.marks(task_id, "start")) == PLACES[place].starts
+    site.check()
+
+
+@pytest.mark.parametrize("place", ["between claim and start", "after the exit, before resolve"])
+def test_what_must_not_run_twice_is_not_repeated_after_a_kill(site: FaultSite, place: str) -> None:
+    site.script("step", "echo working", once=True)
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = PLACES[place].reach(proxy, task_id)
+    site.send("step", task_id=task_id)
+    hold.wait()
+    site.kill(worker)
+    hold.drop()
+    site.worker("two")
+    assert ends(site, task_id) == (EXPIRED,)
+    site.check()
+
+
+def tree(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    process = psutil.Process(worker.pid)
+    return [process, *process.children(recursive=True)]
+
+
+def nursery(worker: subprocess.Popen[bytes]) -> psutil.Process:
+    return next(one for one in tree(worker) if one.name() == "penstock-nurse")
+
+
+def slots(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [one for one in tree(worker) if one.name() == "penstock-slot"]
+
+
+WAYS: dict[str, Callable[[subprocess.Popen[bytes]], list[psutil.Process]]] = {
+    "the main process": lambda worker: tree(worker)[:1],
+    "the nursery": lambda worker: [nursery(worker)],
+    "the slots": slots,
+    "nursery and main process": lambda worker: [nursery(worker), tree(worker)[0]],
+    "everything": tree,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_kill_of_any_part_while_a_command_runs_leaves_nothing(site: FaultSite, way: str) -> None:
+    """With children in sessions of their own below the command."""
+    site.script("deep", f"(setsid sh -c 'exec >/dev/null 2>&1; sleep 301 & sleep 302' &)\n{WAITS}", retries=1)
+    worker = site.worker("one")
+    task_id = site.send("deep")
+    first = site.started(task_id)
+    for process in WAYS[way](worker):
+        with suppress(ProcessLookupError):  # it may have been quicker itself
+            os.kill(process.pid, signal.SIGKILL)
+    main_killed = way not in ("the nursery", "the slots")
+    if main_killed:
+        worker.wait()
+        eventually(lambda: not psutil.pid_exists(first.pid), "the end of the command", within_s=2)
+    site.pass_time_for_the_dead()
+    site.worker("two")
+    site.go()
+    found = ends(site, task_id)
+    if main_killed:
+        assert found == (EXPIRED, DONE)
+        assert site.task_log(task_id).endswith(b"begun 0\n"), "the log of the run that was lost"
+    assert found[-1][0] in ("completed", "exception")
+    site.check()
+
+
+def test_a_kill_of_the_process_group_is_one_of_the_worker(site: FaultSite) -> None:
+    site.script("slow", WAITS, retries=1)
+    worker = site.worker("one")
+    task_id = site.send("slow")
+    site.started(task_id)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    site.pass_time_for_the_dead()
+    site.worker("two")
+    site.go()
+    assert ends(site, task_id) == (EXPIRED, DONE)
+    site.check()
+
+
+def test_a_worker_killed_in_the_middle_of_an_upload_publishes_no_part_of_it(site: FaultSite) -> None:
+    site.script("big", "truncate -s $((RUN_ID == 0 ? 400 : 1))M artifacts/big.bin", retries=1)
+    worker = site.worker("one")
+    task_id = site.send("big")
+    files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
+    eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
+    worker.send_signal(signal.SIGSTOP)  # so that the kill hits what was seen
+    assert sum(path.stat().st_size for path in files.iterdir()) < 400 * 1024**2
+    site.kill(worker)
+    site.worker("two")
+    assert ends(site, task_id) == (EXPIRED, DONE)
+    runs = site.finished(task_id).runs
+    assert runs[0].artifacts == ()
+    assert [(artifact.name, artifact.size) for artifact in runs[1].artifacts] == [("big.bin", 1024**2)]
+    site.check()
+    assert not files.exists() or not any(files.iterdir()), "a part of an artifact that no record names"
+
+
+def test_an_outcome_that_waits_for_the_store_outlives_its_worker(folder: Path) -> None:
+    with FaultSite(folder, lease_s=20) as site:
+        site.script("slow", WAITS, once=True)
+        worker = site.worker("one")
+        task_id = site.send("slow")
+        site.started(task_id)
+        site.store.kill()
+        site.go()
+        eventually(lambda: list(site.state.glob("spool/*/*.outcome")), "the outcome on the disk")
+        worker.kill()
+        worker.wait()
+        site.store.start()
+        site.pass_time_for_the_dead()
+        site.worker("two")
+        assert ends(site, task_id) == (DONE,)
+        assert site.task_log(task_id).endswith(b"begun 0\n")
+        site.check()
+
+
+def test_what_a_dead_worker_held_comes_back_by_itself(site: FaultSite) -> None:
+    """The one test that lets the time pass."""
+    site.script("step", "echo working")
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = proxy.hold_request("EVALSHA", task_id)
+    site.send("step", task_id=task_id)
+    hold.wait()
+    worker.kill()
+    worker.wait()
+    hold.drop()
+    site.worker("two")
+    assert site.finished(task_id, within_s=25).status == "completed"
+    site.check()
+
+
+def test_a_task_that_kills_its_worker_stops_at_its_retry_bound(site: FaultSite) -> None:
+    """Its own supervisor's worker: the parent of the parent of the parent."""
+    script = 'p=$PPID; for _ in 1 2; do read -r _ _ _ p _ < /proc/$p/stat; done; kill -9 "$p"; sleep 100'
+    site.script("murder", script, retries=1)
+    task_id = site.send("murder")
+    for number in range(2):
+        worker = site.worker(f"number-{number}", ready=False)
+        assert worker.wait(20) == -signal.SIGKILL
+        site.pass_time_for_the_dead()
+    site.worker("last")
+    assert ends(site, task_id) == (EXPIRED,) * 2
+    assert len(site.marks(task_id, "start")) == 2
+    site.check()

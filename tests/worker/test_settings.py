@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import DeclarationError
+from worker.config import load_catalog, load_settings
+from worker.config.declaration import SETTINGS_SCHEMA
+
+
+def write(home: Path, settings: str, *scripts: str) -> Path:
+    (home / "config" / "scripts").mkdir(parents=True, exist_ok=True)
+    (home / "config" / "penstock.yaml").write_text(settings)
+    for name in scripts:
+        (home / "config" / "scripts" / f"{name}.yaml").write_text("{command: [/bin/true], schema: {}}")
+    return home
+
+
+def refused(home: Path, settings: str, *scripts: str) -> dict[str, str]:
+    """The problems by pointer; each has its place in the file."""
+    with pytest.raises(DeclarationError) as caught:
+        load_catalog(load_settings(write(home, settings, *scripts), {}))
+    assert all(problem.file and problem.line and problem.column for problem in caught.value.problems)
+    return {problem.pointer: problem.message for problem in caught.value.problems}
+
+
+def default_of(*path: str) -> Any:
+    found: Any = SETTINGS_SCHEMA
+    for name in path:
+        found = found["properties"][name]
+    return found["default"]
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("1048576", 1048576), ("1 GiB", 2**30), ("500MB", 500_000_000), ("0", 0)],
+)
+def test_the_disk_that_stays_free_is_a_size(tmp_path: Path, written: str, size: int) -> None:
+    settings = load_settings(write(tmp_path, f"worker: {{minFreeDisk: {written}}}"), {})
+    assert settings.worker.min_free_disk == size
+
+
+def test_the_disk_that_stays_free_has_the_documented_default(tmp_path: Path) -> None:
+    documented = json.dumps({"worker": {"minFreeDisk": default_of("worker", "minFreeDisk")}})
+    home = write(tmp_path, documented)
+    assert load_settings(home, {}).worker == load_settings(write(home, ""), {}).worker
+
+
+@pytest.mark.parametrize("written", ["-1", "much", "1 GB free", "1.5", "true", "null"])
+def test_what_is_no_size_is_refused_for_it(tmp_path: Path, written: str) -> None:
+    assert "/worker/minFreeDisk" in refused(tmp_path, f"worker: {{minFreeDisk: {written}}}")
+
+
+def test_a_queue_may_be_opened_for_plain_documents(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, "queues: {uploads: {plain: scan}}", "scan"), {})
+    assert settings.plain == {"uploads": "scan"}
+    assert load_catalog(settings).get("scan")
+
+
+def test_no_queue_is_open_for_plain_documents_by_itself(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, ""), {}).plain == {}
+
+
+def test_plain_documents_need_a_script_that_is_declared(tmp_path: Path) -> None:
+    found = refused(tmp_path, "queues: {uploads: {plain: scna}, b: {plain: ../x}}", "scan")
+    assert found.keys() == {"/queues/uploads/plain", "/queues/b/plain"}
+    assert 'did you mean "scan"?' in found["/queues/uploads/plain"]
+
+
+def test_a_script_with_problems_of_its_own_is_not_told_to_be_missing(tmp_path: Path) -> None:
+    home = write(tmp_path, "", "scan")
+    (home / "config" / "scripts" / "bad.yaml").write_text("{command: [], schema: {}}")
+    assert refused(home, "queues: {uploads: {plain: bad}}").keys() == {"/command"}
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("queues: [uploads]", "/queues"),
+        ("queues: {uploads: scan}", "/queues/uploads"),
+        ("queues: {uploads: {}}", "/queues/uploads"),
+        ("queues: {uploads: {plain: scan, json: true}}", "/queues/uploads/json"),
+        ('queues: {"up loads": {plain: scan}}', "/queues/up loads"),
+    ],
+)
+def test_a_wrong_queue_is_told_at_its_place(tmp_path: Path, written: str, place: str) -> None:
+    found = refused(tmp_path, written, "scan")
+    assert any(pointer.startswith(place) for pointer in found), found

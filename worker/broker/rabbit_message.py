@@ -1,0 +1,91 @@
+"""RabbitMQ message: from what came to a delivery. Everything but declared scripts is unreadable."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
+from worker.broker.envelope import TASK_PREFIX, Envelope, NotAMessage, identify
+from worker.broker.source import Unreadable
+from worker.model import TASK_ID
+
+
+def read_message(
+    message: Any,
+    queue: str,
+    *,
+    names: Collection[str],
+    plain: Mapping[str, str],
+    acknowledge: Callable[[], None],
+) -> Delivery | Unreadable:
+    """`names` are the Celery tasks that there are; `plain` names the script of a queue for plain documents.
+
+    What Celery's own consumer would do at the message's wish (callbacks, time limits, retries, its built-in Celery
+    tasks, an ETA that is waited for in the worker) is not done.
+    """
+    headers = {key: value for key, value in dict(message.headers or {}).items() if isinstance(key, str)}
+    try:
+        task_id, name, headers = _identity(message, queue, headers, plain)
+        if name not in names:
+            raise NotAMessage(f"no script is declared for {name[:100]!a}")
+    except NotAMessage as error:
+        return Unreadable(queue, enveloped(message, queue), str(error), acknowledge)
+    envelope = Envelope(
+        task_id, name, message.body, _text(message.content_type), _text(message.content_encoding), headers
+    )
+    return Delivery(
+        task_id=task_id,
+        script=envelope.script,
+        queue=queue,
+        hint=is_hint(headers),
+        read=lambda most: read_body(envelope, most),
+        acknowledge=acknowledge,
+        eta=headers.get("eta"),
+        expires=headers.get("expires"),
+    )
+
+
+def _identity(
+    message: Any, queue: str, headers: dict[str, Any], plain: Mapping[str, str]
+) -> tuple[str, str, dict[str, Any]]:
+    try:
+        name, task_id = identify(headers, message.body)
+    except NotAMessage:
+        script = plain.get(queue)
+        if script is None or "task" in headers:
+            raise
+        # A producer that wants a second delivery to be the same task names the message.
+        named = message.properties.get("message_id")
+        task_id = named if isinstance(named, str) and TASK_ID.match(named) else str(uuid.uuid4())
+        return task_id, TASK_PREFIX + script, {PLAIN_HEADER: 1}
+    # Only who makes an envelope itself may say that there is none.
+    return task_id, name, {key: value for key, value in headers.items() if key != PLAIN_HEADER}
+
+
+def enveloped(message: Any, queue: str) -> bytes:
+    """The message as kombu would write it into Redis: for dead letters, which are kept in one form."""
+    return json.dumps(
+        {
+            "body": base64.b64encode(message.body).decode(),
+            "content-type": message.content_type,
+            "content-encoding": message.content_encoding,
+            "headers": message.headers or {},
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_tag": str(uuid.uuid4()),
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "correlation_id": message.properties.get("correlation_id"),
+                "message_id": message.properties.get("message_id"),
+            },
+        },
+        default=repr,
+        skipkeys=True,
+    ).encode("utf-8", "surrogatepass")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,142 @@
+"""`penstock cancel`: end tasks that wait or run."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.cli import exit_codes
+from worker.cli.options import ScriptName, json_option
+
+if TYPE_CHECKING:
+    from worker.daemons.wiring import Store
+    from worker.model import Cancelled, Status
+
+_SAID = {
+    "cancelled": "cancelled; it never starts",
+    "requested": "is ended by its worker",
+    "already": "was asked to end before, and is being ended",
+    "final": "had ended already",
+    "unknown": "is unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    task_ids: tuple[str, ...]
+    script: str | None
+    pending: bool
+    yes: bool
+
+
+@click.command("cancel")
+@click.argument("task_ids", metavar="[ID]...", nargs=-1)
+@click.option("--script", metavar="NAME", type=ScriptName(), help="All tasks of this script that wait or run.")
+@click.option("--all-pending", "pending", is_flag=True, help="All tasks that wait; with --script those of it.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before --script and --all-pending.")
+@click.option("--why", metavar="TEXT", default="", help="Kept with the record and shown to whoever looks.")
+@json_option("{tasks}, each with its outcome,")
+@click.pass_obj
+def command(
+    home: Path,
+    task_ids: tuple[str, ...],
+    script: str | None,
+    pending: bool,
+    yes: bool,
+    why: str,
+    as_json: bool,
+) -> int:
+    """End tasks that wait or run.
+
+    A task that waits never starts. A running command is ended within a second: SIGTERM, its killGrace, SIGKILL. No
+    other run follows. A task that has ended is left as it is; cancelling twice changes nothing. Exit code 0, or 66
+    when an id is unknown; the others are cancelled all the same.
+
+    \b
+    Examples:
+      penstock cancel report-2026-11 --why "wrong month"
+      penstock cancel --script render-report
+      penstock cancel --all-pending --yes
+    """
+    choice = _Choice(task_ids, script, pending, yes)
+    _check(choice)
+    answers = asyncio.run(_cancel(home, choice, why))
+    if as_json:
+        from worker.cli.document import cancelled
+        from worker.cli.terminal import print_json
+
+        print_json({"tasks": [cancelled(task_id, answer) for task_id, answer in answers]})
+    else:
+        _tell(answers, each=bool(task_ids))
+    unknown = any(answer.outcome.value == "unknown" for _, answer in answers)
+    return exit_codes.NO_INPUT if unknown else exit_codes.COMPLETED
+
+
+def _check(choice: _Choice) -> None:
+    many = choice.script is not None or choice.pending
+    if choice.task_ids and many:
+        raise click.UsageError("name tasks, or give --script or --all-pending, not both")
+    if not choice.task_ids and not many:
+        raise click.UsageError("which tasks? name them, or give --script NAME or --all-pending")
+
+
+async def _cancel(home: Path, choice: _Choice, why: str) -> list[tuple[str, Cancelled]]:
+    from worker.cli.deployment import opened
+    from worker.config import load_settings
+    from worker.operations.cancel import cancel
+
+    async with opened(load_settings(home)) as store:
+        if choice.task_ids:
+            ids = list(dict.fromkeys(choice.task_ids))
+            return [answer async for answer in cancel(store.records, ids, by=_asker(), why=why)]
+        return [answer async for answer in await _many(store, choice, why)]
+
+
+async def _many(store: Store, choice: _Choice, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
+    from worker.model import Status
+    from worker.operations.cancel import cancel_all
+
+    statuses = (Status.PENDING,) if choice.pending else (Status.PENDING, Status.RUNNING)
+    if not choice.yes:
+        await _confirm(store, choice.script, statuses)
+    return cancel_all(store.records, statuses, script=choice.script, by=_asker(), why=why)
+
+
+async def _confirm(store: Store, script: str | None, statuses: tuple[Status, ...]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("say --yes to cancel all of them without being asked")
+    totals = [(await store.records.list(script=script, status=s, limit=1)).total for s in statuses]
+    what = " and ".join(f"{total} {status.value}" for total, status in zip(totals, statuses, strict=True))
+    click.confirm(f"Cancel {what}{f' of {script}' if script else ''}?", abort=True, err=True)
+
+
+def _asker() -> str:
+    """Who asks, as the record shows it: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"
+
+
+def _tell(answers: list[tuple[str, Cancelled]], *, each: bool) -> None:
+    from engine.log.text import printable
+    from worker.cli.notice import notice
+
+    if each:
+        for task_id, answer in answers:
+            status = f" ({answer.status.value})" if answer.status and answer.outcome.value == "final" else ""
+            worker = f" {printable(answer.worker)}" if answer.worker else ""
+            click.echo(f"{printable(task_id, 100)} {_SAID[answer.outcome.value]}{worker}{status}")
+        return
+    if not answers:
+        notice("there is nothing to cancel")
+    for outcome, count in Counter(answer.outcome.value for _, answer in answers).items():
+        click.echo(f"{count} {'task' if count == 1 else 'tasks'}: {_SAID[outcome]}")
