@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import latency, log, memory, throughput
+from bench import latency, log, memory, store, throughput
 from bench.program import options, positive, report
 
 
@@ -18,6 +18,7 @@ def main() -> int:
             lambda: latency.measure(5, 1),
             lambda: memory.measure(20, 1, many=2),
             lambda: log.measure(1, 1, at_once=2),
+            lambda: store.measure(40, 1, at_once=8),
         ]
     else:
         rounds = chosen.rounds
@@ -27,6 +28,7 @@ def main() -> int:
             lambda: latency.measure(200, rounds),
             lambda: memory.measure(1000, 1),  # it hardly differs from round to round
             lambda: log.measure(32, rounds),
+            lambda: store.measure(5000, rounds),
         ]
     return report(parts, chosen.json)
 

@@ -15,6 +15,9 @@ import pytest
 import redis
 
 from tests.system.site import Site, eventually
+from worker.broker.envelope import seal
+from worker.daemons.wiring import Store
+from worker.model import NewTask
 
 CELERY = str(Path(sys.executable).with_name("celery"))
 # How a worker is started.
@@ -214,3 +217,18 @@ def test_beat_needs_no_import_of_ours(site: Site, tmp_path: Path) -> None:
 def test_an_unknown_script_stops_nobody(site: Site) -> None:
     site.send("no-such-script", {})
     assert site.finished(site.send("echo", {})).status == "completed"
+
+
+def test_a_hint_for_another_script_runs_nothing(site: Site) -> None:
+    """Whoever can write to a queue can name a recorded task, but not have another script run its payload."""
+    async def record(store: Store) -> None:
+        new = NewTask("of-another", "strict", b'{"n":1,"token":"x"}', "{}", "d", "nowhere", "cli")
+        await store.records.register(new)
+        message = seal("penstock.echo", "of-another", "penstock", {"penstock-hint": 1})
+        assert store.broker is not None
+        await store.broker.lpush("penstock", message)
+
+    site.ask(record)
+    assert site.finished(site.send("echo", {})).status == "completed"
+    task = site.task("of-another")
+    assert task is not None and task.status == "pending" and task.script == "strict"

@@ -68,6 +68,9 @@ class ModelTask:
         """Whether no run may start any more."""
         return bool(self.wanted.start_by or self.wanted.deadline)
 
+    def is_to_come(self, time: str) -> bool:
+        return getattr(self.wanted, time) is False
+
     @property
     def watched(self) -> bool:
         """Whether a sweep has to look whether its time has passed."""
@@ -106,7 +109,14 @@ class Model:
         return next((id for id, task in self.tasks.items() if key and task.wanted.key == key), None)
 
     def claim(
-        self, id: str, worker: str, passed: bool, wanted: Wanted | None, limits: RunLimits | None, created: int
+        self,
+        id: str,
+        worker: str,
+        passed: bool,
+        wanted: Wanted | None,
+        limits: RunLimits | None,
+        of_script: str | None,
+        created: int,
     ) -> Refusal | int:
         """The number of the claim, or why there is none."""
         if id not in self.tasks:
@@ -117,6 +127,8 @@ class Model:
                 return Refusal.DUPLICATE if outcome is Registered.SAME else Refusal.CONFLICT
         task = self.tasks[id]
         if wanted is not None and task.content != wanted.content:
+            return Refusal.CONFLICT
+        if of_script not in (None, task.wanted.script):
             return Refusal.CONFLICT
         if task.final:
             return Refusal.FINAL
@@ -231,13 +243,23 @@ class Model:
             del self.tasks[id]
         return removed
 
-    def becomes_due(self, id: str) -> None:
-        self.tasks[id].run.due = self.tasks[id].hint_due = True
+    def to_come(self) -> list[tuple[str, str]]:
+        """The times of tasks that have not passed."""
+        found = []
+        for id, task in self.tasks.items():
+            if task.run.status is Status.PENDING and not task.run.due:
+                found.append((id, "due"))
+            found += [(id, name) for name in ("start_by", "deadline") if not task.final and task.is_to_come(name)]
+        return found
 
     def passes(self, id: str, time: str) -> None:
         task = self.tasks[id]
-        before = task.wanted
-        task.wanted = replace(before, start_by=True) if time == "start_by" else replace(before, deadline=True)
+        if time == "due":
+            task.run.due = task.hint_due = True
+        elif time == "start_by":
+            task.wanted = replace(task.wanted, start_by=True)
+        else:
+            task.wanted = replace(task.wanted, deadline=True)
 
     def _room(self, script: str, limits: RunLimits) -> int:
         running = sum(t.wanted.script == script and t.run.status is Status.RUNNING for t in self.tasks.values())

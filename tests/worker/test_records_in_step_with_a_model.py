@@ -132,17 +132,33 @@ class Steps(RuleBasedStateMachine):
 
     @rule(id=IDS, worker=WORKERS, wanted=WANTED)
     def claim_and_let_it_expire(self, id: str, worker: str, wanted: Wanted) -> None:
-        self.claim(id, worker, 0, wanted, True, None)
+        self.claim(id, worker, 0, wanted, True, None, None)
 
-    @rule(id=IDS, worker=WORKERS, lease_s=LEASES_S, wanted=st.none() | WANTED, usual=MOSTLY, other=LIMITS)
+    @rule(
+        id=IDS,
+        worker=WORKERS,
+        lease_s=LEASES_S,
+        wanted=st.none() | WANTED,
+        usual=MOSTLY,
+        other=LIMITS,
+        of_script=st.sampled_from([None, None, "script-0", "script-0", "script-1"]),
+    )
     def claim(
-        self, id: str, worker: str, lease_s: int, wanted: Wanted | None, usual: bool, other: RunLimits | None
+        self,
+        id: str,
+        worker: str,
+        lease_s: int,
+        wanted: Wanted | None,
+        usual: bool,
+        other: RunLimits | None,
+        of_script: str | None,
     ) -> None:
         limits = self.limits if usual else other
         made = None if wanted is None else new(id, wanted)
         call = f"call-{len(self.calls)}"
-        answer = self.play(self.records.claim(id, worker, lease_s, made, claim_id=call, limits=limits))
-        expected = self.model.claim(id, worker, lease_s == 0, wanted, limits, self.created(id))
+        asked = self.records.claim(id, worker, lease_s, made, claim_id=call, limits=limits, of_script=of_script)
+        answer = self.play(asked)
+        expected = self.model.claim(id, worker, lease_s == 0, wanted, limits, of_script, self.created(id))
         if isinstance(answer, Refused):
             assert answer.refusal is expected
             return
@@ -212,21 +228,12 @@ class Steps(RuleBasedStateMachine):
         assert sorted(self.handed_out(swept.publish)) == sorted(publish)
         assert not swept.more
 
-    @precondition(lambda self: any(not task.run.due for task in self.model.tasks.values()))
-    @rule(id=IDS)
-    def a_delayed_run_becomes_due(self, id: str) -> None:
-        task = self.model.tasks.get(id)
-        if task and task.run.status is Status.PENDING and not task.run.due:
-            self.model.becomes_due(id)
-            self.play(self._put_back(id, "due", "hints"))
-
-    @precondition(lambda self: any(task.watched for task in self.model.tasks.values()))
-    @rule(id=IDS, field=st.sampled_from(["start_by", "deadline"]))
-    def the_time_of_a_task_passes(self, id: str, field: str) -> None:
-        task = self.model.tasks.get(id)
-        if task and not task.final and getattr(task.wanted, field) is False:
-            self.model.passes(id, field)
-            self.play(self._put_back(id, field, "deadlines"))
+    @precondition(lambda self: self.model.to_come())
+    @rule(data=st.data())
+    def a_time_of_a_task_passes(self, data: st.DataObject) -> None:
+        id, field = data.draw(st.sampled_from(self.model.to_come()))
+        self.model.passes(id, field)
+        self.play(self._put_back(id, field, "hints" if field == "due" else "deadlines"))
 
     async def _put_back(self, id: str, field: str, key: str) -> None:
         """As if the time of that field had passed long ago."""
@@ -324,5 +331,5 @@ class Steps(RuleBasedStateMachine):
 def test_the_records_do_what_the_model_does(store: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Steps, "url", store.url, raising=False)
     run_state_machine_as_test(
-        Steps, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
+        Steps, settings=settings(max_examples=80, stateful_step_count=50, deadline=None, database=None)
     )

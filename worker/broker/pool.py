@@ -34,7 +34,7 @@ class Pool(BasePool):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._calls: deque[Callable[[], None]] = deque()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._asked = False
+        self._asked = self._at_once = False
 
     def on_start(self) -> None:
         global _running
@@ -64,10 +64,10 @@ class Pool(BasePool):  # type: ignore[misc]
     def _on_signal(self, *_: Any) -> None:
         """The same as in a worker without Celery: finish what runs; the second time, end it.
 
-        Celery's own handlers would take a second SIGTERM for the first, and end with 1 after Ctrl-C.
+        Celery's own handlers would take a second SIGTERM for the first, and end with 1 after Ctrl-C. While the
+        receiver stops, signals are its own.
         """
-        if self._asked:
-            threading.Thread(target=self.app.receiver.stop, kwargs={"now": True}, daemon=True).start()
+        self._at_once = self._asked
         self._asked = True
         if state.should_stop is None:
             stop_worker(0)
@@ -88,15 +88,21 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def _end(self, *, now: bool) -> None:
         """Celery's loop has ended, its connection is open: what ends now is acknowledged before the worker goes."""
+        ended = threading.Event()
 
-        def stop() -> None:
-            self.app.receiver.stop(now=now)
+        def attend() -> None:
+            while not ended.is_set():
+                self._attend()
+
+        # The receiver wants this thread, for its signals; nobody else uses the connection meanwhile.
+        attending = threading.Thread(target=attend, name="attending")
+        attending.start()
+        try:
+            self.app.receiver.stop(now=now or self._at_once)
+        finally:
+            ended.set()
             self.wake()
-
-        stopping = threading.Thread(target=stop, name="stopping")
-        stopping.start()
-        while stopping.is_alive():
-            self._attend()
+            attending.join()
         self._on_wake()
 
     def _attend(self) -> None:

@@ -71,7 +71,7 @@ class CeleryPublisher:
             return await asyncio.to_thread(self._waiting, queue)
 
     def _waiting(self, queue: str) -> bool:
-        from amqp.exceptions import AMQPError, NotFound
+        from amqp.exceptions import AMQPError, NotFound  # type: ignore[import-untyped]
         from kombu.exceptions import OperationalError
 
         try:
@@ -83,7 +83,7 @@ class CeleryPublisher:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
     def _publish(self, script: str, task_id: str, queue: str, priority: int) -> None:
-        from amqp.exceptions import AMQPError, PreconditionFailed  # type: ignore[import-untyped]
+        from amqp.exceptions import AMQPError, PreconditionFailed
         from kombu.exceptions import OperationalError
 
         def send() -> None:

@@ -38,6 +38,8 @@ def declare(connection: Any, queues: list[Queue]) -> None:
     of the connection.
     """
     dead = Queue(DEAD, Exchange(""), routing_key=DEAD, queue_arguments={"x-queue-type": "quorum"})
+    for queue in queues:
+        queue.queue_arguments = dict(_ARGUMENTS)  # also of one that Celery made up for `-Q`
     for queue in (dead, *queues):
         queue.no_declare = False
         try:

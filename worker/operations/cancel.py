@@ -35,14 +35,26 @@ async def cancel_all(
     met in the next: name them in the order in which tasks pass through them.
     """
     for status in statuses:
-        before: str | None = None
-        while True:
-            page = await records.list(script=script, status=status, limit=_AT_A_TIME, before=before)
-            async for answer in cancel(records, [task.id for task in page.tasks], by=by, why=why):
+        async for task_ids in _pages(records, status, script):
+            async for answer in cancel(records, task_ids, by=by, why=why):
                 yield answer
-            if page.next is None:
-                break
-            before = page.next
+
+
+async def _pages(records: Records, status: Status, script: str | None) -> AsyncIterator[Sequence[str]]:
+    """Ids, a page at a time. A task that has left the status since does not shift those that follow."""
+    if status is Status.PENDING:
+        after: str | None = None
+        while task_ids := await records.pending(script, after=after, limit=_AT_A_TIME):
+            yield task_ids
+            after = task_ids[-1]
+        return
+    before: str | None = None
+    while True:
+        page = await records.list(script=script, status=status, limit=_AT_A_TIME, before=before)
+        yield [task.id for task in page.tasks]
+        if page.next is None:
+            return
+        before = page.next
 
 
 async def _cancel(records: Records, task_id: str, by: str, why: str) -> Cancelled:

@@ -71,7 +71,7 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     new = None
     if not delivery.hint:
         payload, new = enqueued(delivery, prepared)
-    claimed, claimed_at_s = await _claim(delivery.task_id, new, limits_of(prepared.script), performer)
+    claimed, claimed_at_s = await _claim(delivery.task_id, new, prepared.script, performer)
     log = _logger.bind(task=delivery.task_id, script=delivery.script)
     if not isinstance(claimed, Claimed):
         log.info("not claimed", why=claimed.refusal.value)
@@ -96,7 +96,7 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
 
 
 async def _claim(
-    task_id: str, new: NewTask | None, limits: RunLimits | None, performer: Performer
+    task_id: str, new: NewTask | None, script: Script, performer: Performer
 ) -> tuple[Claimed | Refused, float]:
     """The store's answer, and when it was asked for, by the loop's clock."""
     loop = asyncio.get_running_loop()
@@ -107,7 +107,13 @@ async def _claim(
         nonlocal asked_at_s
         asked_at_s = loop.time()
         return await performer.records.claim(
-            task_id, performer.worker, performer.lease_s, new, claim_id=claim_id, limits=limits
+            task_id,
+            performer.worker,
+            performer.lease_s,
+            new,
+            claim_id=claim_id,
+            limits=limits_of(script),
+            of_script=script.name,
         )
 
     return await until_stored(ask, "claim", performer.give_up), asked_at_s

@@ -69,11 +69,13 @@ class Records:
         *,
         claim_id: str | None = None,
         limits: RunLimits | None = None,
+        of_script: str | None = None,
     ) -> Claimed | Refused:
         """Claim the newest run when it is pending and due, and its script may start one more run by `limits`.
 
-        With `new` a task that is not there is recorded first, and one that is another is a conflict. A run that
-        should have started by now is ended instead, and refused as final.
+        A task of another script than `of_script` is a conflict. With `new` a task that is not there is recorded
+        first, and one that is another is a conflict. A run that should have started by now is ended instead, and
+        refused as final.
         `claim_id` tells a repeated call from a second one: the same worker with the same `claim_id` gets the
         same claim again. Who repeats after StoreUnavailable has to pass one, else its own lost claim looks
         busy.
@@ -86,6 +88,7 @@ class Records:
             claim_id or secrets.token_hex(6),
             _milliseconds(lease_s),
             encoding.run_limits(limits),
+            encoding.text(of_script or ""),
             *(encoding.new_task(new) if new else ()),
         )
         word = answer[0].decode()

@@ -1,8 +1,9 @@
--- id, worker, claim, lease ms, limits or '' [, the task as asked() takes it]
+-- id, worker, claim, lease ms, limits or '', script or '' [, the task as asked() takes it]
 --   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or ''}
 --    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
 local id, worker, claim, lease, limits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local new = ARGV[6] and asked(6)
+local script = ARGV[6]
+local new = ARGV[7] and asked(7)
 local task = read(id)
 if not task.script then
   if not new then return {'unknown'} end
@@ -12,6 +13,8 @@ if not task.script then
 elseif new and not same(task, new) then
   return {'conflict', task.status}
 end
+-- A message can only ask for the script that the task was made for.
+if script ~= '' and task.script ~= script then return {'conflict', task.status} end
 if FINAL[task.status] then return {'final', task.status} end
 
 local token, payload
