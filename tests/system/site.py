@@ -81,7 +81,10 @@ class Site:
         self.processes.append(process)
         if ready:
             name = (env or {}).get("PENSTOCK_WORKER_NAME")
-            eventually(lambda: self._performs(process, name), f"a worker {name or ''} that consumes")
+            try:
+                eventually(lambda: self._performs(process, name), f"a worker {name or ''} that consumes")
+            except AssertionError as error:
+                raise AssertionError(f"{error}; the workers said:\n{self.log()[-3000:]}") from None
         return process
 
     def _performs(self, process: subprocess.Popen[bytes], name: str | None) -> bool:

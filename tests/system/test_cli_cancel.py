@@ -17,6 +17,7 @@ import pytest
 
 from tests.system.conftest import Deployment, finish, running_up
 from tests.system.site import eventually
+from tests.system.test_docs import fits
 from worker.config import load_settings
 from worker.daemons.wiring import Store, open_store
 from worker.store.dead_letters import DeadLetters
@@ -288,9 +289,9 @@ def test_dead_letters_are_listed_and_shown_without_steering_the_terminal(site: D
     shown = site.penstock("dead-letters", "show", letter)
     assert "it is no JSON object" in shown.out
     assert "\x1b" not in listed.out + shown.out
-    document = site.penstock("dead-letters", "show", letter, "--json").json
+    document = fits("dead-letter", site.penstock("dead-letters", "show", letter, "--json").out)
     assert (document["times"], document["source"], document["size"]) == (2, "the test", len(POISON))
-    assert document in site.penstock("dead-letters", "list", "--json").json["letters"]
+    assert document in fits("dead-letters", site.penstock("dead-letters", "list", "--json").out)["letters"]
     with site.start("dead-letters", "show", letter, "--raw") as process:
         raw, _ = process.communicate(timeout=30)
     assert raw == POISON

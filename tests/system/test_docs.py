@@ -179,6 +179,7 @@ def test_every_document_of_the_command_line_fits_its_schema(shared_deployment: D
         assert fits("tasks", home.penstock("tasks", "--limit", "1", "--json").out)["next"]
         fits("task", home.penstock("show", "one", "--json").out)
         assert fits("artifacts", home.penstock("artifacts", "one", "--json").out)["artifacts"]
+        assert fits("cancelled", home.penstock("cancel", "one", "no-such", "--json").out)["tasks"]
 
 
 def fits(name: str, text: str) -> dict[str, Any]:

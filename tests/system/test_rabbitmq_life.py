@@ -58,7 +58,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[RabbitSite]:
 
 
 def test_a_second_sigterm_ends_what_runs_at_once(site: RabbitSite) -> None:
-    site.script("slow", ESCAPES, env={"SITE": str(site.folder)}, killGrace=0)
+    site.script("slow", ESCAPES, env={"SITE": str(site.folder)}, killGrace=0, retries=0)
     worker = site.start()
     task_id = site.send("slow", {})
     eventually(lambda: running(site, "begun"), "the command")

@@ -30,8 +30,7 @@ def site() -> Iterator[RabbitSite]:
 
 def test_a_letter_for_a_script_that_was_declared_too_late_becomes_its_task(site: RabbitSite) -> None:
     site.script("ready", "true")
-    first = site.start(ready=False)
-    import time; time.sleep(12); print(site.log())
+    first = site.start()
     body = b'[[], {"text": "\xc5\xbc\xc3\xb3\xc5\x82w"}, {}]'
     headers = {"task": "penstock.late", "id": "too-early", "lang": "py"}
     site.put(body, content_type="application/json", content_encoding="utf-8", headers=headers)

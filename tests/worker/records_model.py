@@ -105,6 +105,9 @@ class Model:
         same = self.tasks[found].content == wanted.content
         return (Registered.SAME if same else Registered.CONFLICT), found
 
+    def in_status(self, *statuses: Status) -> list[str]:
+        return [id for id, task in self.tasks.items() if task.run.status in statuses]
+
     def named(self, key: str | None) -> str | None:
         return next((id for id, task in self.tasks.items() if key and task.wanted.key == key), None)
 
@@ -244,12 +247,14 @@ class Model:
         return removed
 
     def to_come(self) -> list[tuple[str, str]]:
-        """The times of tasks that have not passed."""
+        """The times of tasks that have not passed; those of running tasks more often, since they are rarer."""
         found = []
         for id, task in self.tasks.items():
             if task.run.status is Status.PENDING and not task.run.due:
                 found.append((id, "due"))
-            found += [(id, name) for name in ("start_by", "deadline") if not task.final and task.is_to_come(name)]
+            if not task.final:
+                weight = 1 if task.run.status is Status.PENDING else 5
+                found += [(id, name) for name in ("start_by", "deadline") if task.is_to_come(name)] * weight
         return found
 
     def passes(self, id: str, time: str) -> None:

@@ -26,7 +26,7 @@ from worker.store.keys import FIELDS
 
 T = TypeVar("T")
 # Weighted towards what leads somewhere: most calls are to meet a task that is there and can be worked on.
-IDS = st.sampled_from(["a", "a", "a", "b", "b", "c"])
+IDS = st.sampled_from(["a", "a", "b", "b", "c", "d"])
 WORKERS = st.sampled_from(["w1", "w2"])
 # Counted from the end: what happened just before is what a call is likely to meet.
 RECENT = st.sampled_from([-1, -1, -1, -2, -2, -3, -5])
@@ -130,9 +130,11 @@ class Steps(RuleBasedStateMachine):
         expected = self.model.register(id, wanted, self.created(id))
         assert (registration.outcome, registration.task_id) == expected
 
-    @rule(id=IDS, worker=WORKERS, wanted=WANTED)
-    def claim_and_let_it_expire(self, id: str, worker: str, wanted: Wanted) -> None:
-        self.claim(id, worker, 0, wanted, True, None, None)
+    @precondition(lambda self: self.model.in_status(Status.PENDING))
+    @rule(data=st.data(), worker=WORKERS, lease_s=LEASES_S)
+    def claim_what_is_pending(self, data: st.DataObject, worker: str, lease_s: int) -> None:
+        id = data.draw(st.sampled_from(self.model.in_status(Status.PENDING)))
+        self.claim(id, worker, lease_s, None, True, None, None)
 
     @rule(
         id=IDS,
@@ -141,7 +143,7 @@ class Steps(RuleBasedStateMachine):
         wanted=st.none() | WANTED,
         usual=MOSTLY,
         other=LIMITS,
-        of_script=st.sampled_from([None, None, "script-0", "script-0", "script-1"]),
+        of_script=st.sampled_from([None, None, "script-0", "script-0", "script-0", "script-1"]),
     )
     def claim(
         self,
@@ -199,7 +201,16 @@ class Steps(RuleBasedStateMachine):
         delay_s=st.sampled_from([0, 0, 1000]),
     )
     def resolve(self, data: st.DataObject, status: Status, next_run: bool, delay_s: int) -> None:
-        number = data.draw(RECENT) % len(self.claims)
+        self._resolve(data.draw(RECENT) % len(self.claims), status, next_run, delay_s)
+
+    @precondition(lambda self: self.model.in_status(Status.RUNNING))
+    @rule(data=st.data(), next_run=MOSTLY, delay_s=st.sampled_from([0, 0, 1000]))
+    def resolve_what_runs(self, data: st.DataObject, next_run: bool, delay_s: int) -> None:
+        running = self.model.tasks[data.draw(st.sampled_from(self.model.in_status(Status.RUNNING)))]
+        assert running.run.held_by is not None
+        self._resolve(running.run.held_by, Status.FAILED, next_run, delay_s)
+
+    def _resolve(self, number: int, status: Status, next_run: bool, delay_s: int) -> None:
         expected = self.model.resolve(number, status, next_run, delay_s > 0)
         answer = self.play(
             self.records.resolve(self.claims[number], Resolution(status), next_run=next_run, delay_s=delay_s)
@@ -213,7 +224,7 @@ class Steps(RuleBasedStateMachine):
             assert (hint.script, hint.queue, hint.run, hint.priority) == expected
         return [hint.task_id for hint in publish]
 
-    @precondition(lambda self: any(not task.final for task in self.model.tasks.values()))
+    @precondition(lambda self: len(self.model.in_status(Status.PENDING, Status.RUNNING)) > 1)
     @rule(id=IDS)
     def cancel(self, id: str) -> None:
         assert self.play(self.records.cancel(id, "anna")).outcome is self.model.cancel(id)

@@ -89,3 +89,11 @@ def test_a_script_with_problems_of_its_own_is_not_told_to_be_missing(tmp_path: P
 def test_a_wrong_queue_is_told_at_its_place(tmp_path: Path, written: str, place: str) -> None:
     found = refused(tmp_path, written, "scan")
     assert any(pointer.startswith(place) for pointer in found), found
+
+
+def test_a_wrong_url_of_the_environment_is_told_as_such_and_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        load_settings(tmp_path, {"PENSTOCK_BROKER_URL": "http://user:hunter2@host"})
+    [problem] = caught.value.problems
+    assert problem.file is None and "PENSTOCK_BROKER_URL in the environment" in problem.message
+    assert "hunter2" not in str(caught.value)

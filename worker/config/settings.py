@@ -171,6 +171,7 @@ class _Reader:
         """From the environment, else `url`, else the content of `urlFile`."""
         value = self._document.value.get(section, {})
         text, place = self._environ.get(variable), f"/{section}/url"
+        from_environment = bool(text)
         if not text and "urlFile" in value:
             place = f"/{section}/urlFile"
             try:
@@ -182,7 +183,11 @@ class _Reader:
             return None
         if text.partition("://")[0] not in schemes:
             # The text itself may hold a password.
-            self._problem(place, f"expected a URL that starts with one of: {', '.join(s + '://' for s in schemes)}")
+            message = f"expected a URL that starts with one of: {', '.join(s + '://' for s in schemes)}"
+            if from_environment:
+                self.problems.append(Problem(f"{variable} in the environment: {message}"))
+            else:
+                self._problem(place, message)
             return None
         return Secret(text)
 

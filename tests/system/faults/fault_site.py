@@ -53,6 +53,7 @@ class FaultSite(Site):
         self.performed = folder / "commands.history"
         self.once: set[str] = set()
         self.stack = ExitStack()
+        self.proxies: list[Proxy] = []
         worker = {"lease": lease_s, "minFreeDisk": 0, "shutdownGrace": 2, **settings.pop("worker", {})}
         if state:
             settings["stateDir"] = str(state)
@@ -95,7 +96,8 @@ class FaultSite(Site):
         super().script(name, body, env=env, **fields)
 
     def proxy(self) -> Proxy:
-        return self.stack.enter_context(Proxy(self.store.socket))
+        self.proxies.append(self.stack.enter_context(Proxy(self.store.socket)))
+        return self.proxies[-1]
 
     def worker(
         self, name: str = "one", *, via: Proxy | None = None, ready: bool = True, **env: str

@@ -12,7 +12,14 @@ import redis
 # What may stay when nothing runs: records, indexes of final tasks, history, and who is there. Everything else is left
 # over: an empty list or sorted set is no key.
 _STAYS = (
-    *("penstock:task:", "penstock:tasks:", "penstock:scripts:finished", "penstock:clock", "penstock:events", "penstock:log:"),
+    *(
+        "penstock:task:",
+        "penstock:tasks:",
+        "penstock:scripts:finished",
+        "penstock:clock",
+        "penstock:events",
+        "penstock:log:",
+    ),
     *("penstock:idempotency", "penstock:starts:", "penstock:dead-letter", "penstock:consumers", "_kombu.binding"),
 )
 

@@ -104,9 +104,7 @@ def test_while_it_refuses_nobody_gets_through(proxy: Proxy) -> None:
         assert said(client, b"again") == b"again"
 
 
-def test_a_half_closed_connection_is_silent_at_the_other_end(
-    proxy: Proxy, client: socket.socket, echo: Echo
-) -> None:
+def test_a_half_closed_connection_is_silent_at_the_other_end(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
     proxy.half_close("server")
     assert echo.ended.wait(5)
     client.sendall(b"into the void")

@@ -17,6 +17,7 @@ from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
 from tests.system.site import eventually
 
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_worker_killed_at_any_step_costs_at_most_a_run(site: FaultSite, place: str) -> None:
     site.script("step", "echo working", retries=1)
