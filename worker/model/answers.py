@@ -110,13 +110,18 @@ class ResolveOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A pending run whose message is to be published (again). `priority` is 0 to 9, 9 the most urgent."""
+    """A pending run whose message is to be published (again). `priority` is 0 to 9, 9 the most urgent.
+
+    `waited_s` is 0 when it had no message yet. Else it has waited for its claim so long, and its message may be lost,
+    or be behind others.
+    """
 
     task_id: str
     script: str
     queue: str
     run: int
     priority: int = 0
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,10 +258,17 @@ class Records:
         return await reading.read_events(self._redis, after, block_ms, count)
 
 
-def _hints(found: Sequence[tuple[bytes, bytes, bytes, bytes, bytes]]) -> tuple[Hint, ...]:
+def _hints(found: Sequence[tuple[bytes, bytes, bytes, bytes, bytes, int]]) -> tuple[Hint, ...]:
     return tuple(
-        Hint(task_id.decode(), script.decode(), queue.decode("utf-8", "replace"), int(run), int(priority))
-        for task_id, script, queue, run, priority in found
+        Hint(
+            task_id.decode(),
+            script.decode(),
+            queue.decode("utf-8", "replace"),
+            int(run),
+            int(priority),
+            waited_ms / 1000,
+        )
+        for task_id, script, queue, run, priority, waited_ms in found
     )
 
 

@@ -61,9 +61,9 @@ local function event(kind, task, run, status, reason, worker)
     'script', task.script, 'run', run, 'status', status, 'reason', reason or '', 'worker', worker or '')
 end
 
--- What a publisher needs of a pending run.
-local function hinted(task, run)
-  return {task.id, task.script, task.queue, run, task.priority or '0'}
+-- What a publisher needs of a pending run that has waited so long for its claim; 0 when it had no message yet.
+local function hinted(task, run, waited)
+  return {task.id, task.script, task.queue, run, task.priority or '0', waited}
 end
 
 local function hint(task, at)

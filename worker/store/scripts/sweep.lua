@@ -1,5 +1,5 @@
 -- limit -> {more 0 | 1, {{id, script, run, worker or '', status}...}, {{id, script, run, worker, status, retried 0 | 1}...},
---   {{id, script, queue, run, priority}...}}
+--   {{id, script, queue, run, priority, waited ms}...}}
 local limit = tonumber(ARGV[1])
 local overdue, rescued, publish = {}, {}, {}
 
@@ -20,14 +20,16 @@ for _, id in ipairs(late) do
 end
 
 -- Before the leases, so that a run which is made below is handed out once.
-local due = redis.call('ZRANGEBYSCORE', KEY.hints, '-inf', int(NOW), 'LIMIT', 0, limit)
-for _, id in ipairs(due) do
+local due = redis.call('ZRANGEBYSCORE', KEY.hints, '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, limit)
+for at = 1, #due, 2 do
+  local id = due[at]
   local task = read(id)
   if task.status == 'pending' then
     -- Ever more rarely: most likely the message is not lost, but behind many others.
-    local age = NOW - math.max(tonumber(task.run_created), tonumber(task.due) or 0)
-    hint(task, NOW + math.max(LIMIT.hint_ms, math.min(age, LIMIT.hint_most_ms)))
-    publish[#publish + 1] = hinted(task, task.run)
+    local since = math.max(tonumber(task.run_created), tonumber(task.due) or 0)
+    local waited = math.max(0, NOW - since)
+    hint(task, NOW + math.max(LIMIT.hint_ms, math.min(waited, LIMIT.hint_most_ms)))
+    publish[#publish + 1] = hinted(task, task.run, tonumber(due[at + 1]) == tonumber(task.due) and 0 or waited)
   else
     redis.call('ZREM', KEY.hints, id)
   end
@@ -57,4 +59,4 @@ for at = 1, #throttled, 2 do
   hand_out(script, limits, limit, publish)
   if redis.call('ZCARD', waits) == 0 then redis.call('HDEL', KEY.throttled, script) end
 end
-return {(#late == limit or #passed == limit or #due == limit) and 1 or 0, overdue, rescued, publish}
+return {(#late == limit or #passed == limit or #due == 2 * limit) and 1 or 0, overdue, rescued, publish}

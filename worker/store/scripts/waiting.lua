@@ -51,7 +51,7 @@ local function hand_out(script, limits, most, publish)
     if task.status == 'pending' then
       redis.call('ZADD', waits, int(CALLED + NOW + LIMIT.hint_ms), id)
       hint(task, NOW + LIMIT.hint_ms)
-      publish[#publish + 1] = hinted(task, task.run)
+      publish[#publish + 1] = hinted(task, task.run, 0)
     else
       redis.call('ZREM', waits, id)
     end
