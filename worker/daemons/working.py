@@ -273,7 +273,12 @@ class Worker:
                 _logger.warning("folders of a dead worker could not be removed", place=dead.name)
 
     async def _prune(self, store: Store) -> None:
-        await prune(store.records, store.files, age_s=self._settings.retention_s, count=self._settings.retention_count)
+        """By the bounds of each script that has some, and by those of the deployment for the others."""
+        own = {p.script.name: p.script.retention for p in self._deployment.catalog if p.script.retention}
+        for name, kept in own.items():
+            await prune(store.records, store.files, age_s=kept.age_s, count=kept.count, script=name)
+        age_s, count = self._settings.retention_s, self._settings.retention_count
+        await prune(store.records, store.files, age_s=age_s, count=count, besides=own)
 
     async def _repeat(self, every_s: float, what: str, call: Callable[[], Awaitable[object]]) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
@@ -12,18 +13,29 @@ from worker.store.files import Files
 _logger = structlog.get_logger("penstock.worker")
 
 
-async def prune(records: Records, files: Files, *, age_s: float, count: int) -> int:
+async def prune(
+    records: Records,
+    files: Files,
+    *,
+    age_s: float | None,
+    count: int | None,
+    script: str | None = None,
+    besides: Collection[str] = (),
+) -> int:
     """Remove finished tasks older than `age_s` and the oldest beyond `count`; how many were removed.
+
+    Of one script, or of all but those in `besides`; None is no bound.
 
     A task that is not final is never touched. Bounded steps; interrupted, it goes on with the next call, except that
     files whose record was just removed may stay.
     """
     removed = 0
-    while task_ids := await records.prune(older_than_ms=round(age_s * 1000), keep_count=count):
+    age_ms = None if age_s is None else round(age_s * 1000)
+    while task_ids := await records.prune(older_than_ms=age_ms, keep_count=count, script=script, besides=besides):
         for task_id in task_ids:
             if not await asyncio.to_thread(files.remove, task_id):
                 _logger.warning("files of a pruned task could not be removed", task=task_id)
         removed += len(task_ids)
     if removed:
-        _logger.info("pruned", tasks=removed)
+        _logger.info("pruned", tasks=removed, script=script)
     return removed

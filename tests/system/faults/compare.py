@@ -138,9 +138,7 @@ def killed(system: System, worker: subprocess.Popen[bytes], task_id: str) -> Non
 
 
 def killed_with_children(system: System, worker: subprocess.Popen[bytes], task_id: str) -> None:
-    """Its own processes, not the command's: as the kernel does that runs out of memory."""
-    below = [p for p in psutil.Process(worker.pid).children(recursive=True) if "scripts/" not in " ".join(p.cmdline())]
-    for pid in (worker.pid, *(process.pid for process in below if "sleep" not in process.name())):
+    for pid in (worker.pid, *(process.pid for process in psutil.Process(worker.pid).children())):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     worker.wait()
@@ -187,8 +185,8 @@ class Fault:
 
 FAULTS = (
     Fault("kill -9 of the worker while a command runs", killed),
-    Fault("kill -9 of all processes of the worker", killed_with_children),
-    Fault(f"worker frozen for {plain_celery.VISIBILITY_S * 2} s, another one alive", frozen),
+    Fault("kill -9 of the worker and its direct children", killed_with_children),
+    Fault(f"worker frozen for {plain_celery.VISIBILITY_S * 2} s, another one alive", frozen, script="long"),
     Fault("connections reset while a command runs", reset, proxied=True),
     Fault("store killed and restarted while a command runs", store_killed),
     Fault(f"a run longer than Celery's visibility timeout ({plain_celery.VISIBILITY_S} s)", nothing, script="long"),

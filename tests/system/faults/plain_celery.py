@@ -27,7 +27,13 @@ app.conf.update(
     task_default_queue="penstock",
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
-    broker_transport_options={"visibility_timeout": VISIBILITY_S, "unacked_restore_interval": 2},
+    broker_channel_error_retry=True,
+    # Looked for at every chance, not every hundred seconds as by default.
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_S,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    },
 )
 
 

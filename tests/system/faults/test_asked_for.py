@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -124,9 +124,9 @@ def test_a_deadline_holds_while_no_worker_lives(site: FaultSite) -> None:
 
 def test_eta_and_expiry_of_a_message_are_kept_by_the_store(site: FaultSite) -> None:
     site.script("step", "echo working", once=True)
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     expired = site.send("step", expires=now + timedelta(seconds=0.5))
-    eventually(lambda: datetime.now(timezone.utc) > now + timedelta(seconds=0.6), "that it has expired")
+    eventually(lambda: datetime.now(UTC) > now + timedelta(seconds=0.6), "that it has expired")
     site.worker("one")
     asked_us = time.time_ns() // 1000
     later = site.send("step", countdown=2)
@@ -175,8 +175,10 @@ def test_two_beats_lose_nothing_and_what_has_one_id_runs_once(site: FaultSite) -
     site.worker("one")
     beats = [
         subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", beat.__name__, "beat", "-S", f"{beat.__name__}:Scheduler"]
-            + ["-s", str(site.folder / f"schedule-{number}"), "--pidfile="],
+            [
+                *(sys.executable, "-m", "celery", "-A", beat.__name__, "beat", "-S", f"{beat.__name__}:Scheduler"),
+                *("-s", str(site.folder / f"schedule-{number}"), "--pidfile="),
+            ],
             cwd=Path(__file__).parents[3],
             env={**os.environ, "BEAT_HISTORY": str(site.produced), "BEAT_BROKER": site.store.celery_url},
             stdout=subprocess.DEVNULL,

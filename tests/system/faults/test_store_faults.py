@@ -1,4 +1,4 @@
-"""The store killed and started again, frozen, full, or read-only: nothing is lost, and nothing acknowledged for free."""
+"""The store killed and started again, frozen, full, or read-only: nothing is lost or acknowledged unrecorded."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ for _, id in ipairs(passed) do
     if task.cancel then status, reason, body = 'cancelled', 'cancelled', BODY.cancelled end
     local run = close('expired', task, '0', status, reason, body, retry, 0)
     rescued[#rescued + 1] = {id, task.script, task.run, task.worker, status, run and 1 or 0}
-    if run then publish[#publish + 1] = hinted(task, run) end
+    if run then publish[#publish + 1] = hinted(task, run, 0) end
   else
     redis.call('ZREM', KEY.leases, id)
   end
