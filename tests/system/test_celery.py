@@ -15,7 +15,6 @@ import pytest
 import redis
 
 from tests.system.site import Site, eventually
-from worker.broker.envelope import seal
 from worker.daemons.wiring import Store
 from worker.model import NewTask
 
@@ -221,14 +220,14 @@ def test_an_unknown_script_stops_nobody(site: Site) -> None:
 
 def test_a_hint_for_another_script_runs_nothing(site: Site) -> None:
     """Whoever can write to a queue can name a recorded task, but not have another script run its payload."""
+
     async def record(store: Store) -> None:
         new = NewTask("of-another", "strict", b'{"n":1,"token":"x"}', "{}", "d", "nowhere", "cli")
         await store.records.register(new)
-        message = seal("penstock.echo", "of-another", "penstock", {"penstock-hint": 1})
-        assert store.broker is not None
-        await store.broker.lpush("penstock", message)
 
     site.ask(record)
+    headers = {"task": "penstock.echo", "id": "of-another", "penstock-hint": 1}
+    site.put(b"[[], {}, {}]", headers=headers, content_type="application/json", content_encoding="utf-8")
     assert site.finished(site.send("echo", {})).status == "completed"
     task = site.task("of-another")
     assert task is not None and task.status == "pending" and task.script == "strict"
