@@ -29,6 +29,7 @@ def make_consumer(deployment: Deployment) -> App:
     app = publishing_app(deployment)
     app.conf.worker_concurrency = deployment.settings.worker.concurrency
     app.conf.task_create_missing_queues = True  # for -Q with a queue that no script names
+    app.plain = deployment.settings.plain
     app.conf.worker_pool = "worker.broker.pool:Pool"
     queues = queues_of(deployment)
 
