@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test check docs format lock schemas bench clean
+.PHONY: help run install dev test check docs format lock schemas bench faults soak clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,12 @@ schemas: docs
 
 bench: install ## Penstock beside a bare loop and plain Celery: speed, latency, memory, log (about 5 minutes)
 	$(BIN)/python -m bench.run
+
+faults: dev ## the same faults played to plain Celery and to Penstock, as a table (about 6 minutes)
+	$(BIN)/python -m tests.system.faults.compare
+
+soak: dev ## producers, workers and the store killed at random (PENSTOCK_SOAK_S, PENSTOCK_SOAK_SEED)
+	PENSTOCK_SOAK_S=$${PENSTOCK_SOAK_S:-120} $(BIN)/python -m tests.system.faults.soak
 
 format: dev ## rewrite the code in the house style
 	$(BIN)/ruff check --fix-only .

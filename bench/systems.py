@@ -204,7 +204,7 @@ class PenstockWorker(Worker):
         return {}
 
     def finished(self) -> int:
-        return int(self.redis.zcard(FINISHED.name))
+        return sum(int(self.redis.zcard(key)) for key in self.redis.scan_iter(FINISHED.prefix + "*"))
 
     def check(self, ids: Sequence[str]) -> None:
         members: Any = self.redis.zrange(status_key(Status.COMPLETED), 0, -1)

@@ -14,19 +14,20 @@ class Lifeline:
     """Granted by whoever renews the claim; heard by the supervisor of the run, once it has one."""
 
     def __init__(self, granted_s: float) -> None:
-        self._until_s = time.monotonic() + granted_s
+        self.until_s = time.monotonic() + granted_s
+        """By CLOCK_MONOTONIC, which all processes of a host share."""
         self._hear: Callable[[float], None] | None = None
 
     @property
     def left_s(self) -> float:
         """Seconds from now; 0 when the time is over."""
-        return max(0.0, self._until_s - time.monotonic())
+        return max(0.0, self.until_s - time.monotonic())
 
     def extend(self, granted_s: float) -> None:
         """The run may go on for so many seconds from now."""
-        self._until_s = time.monotonic() + granted_s
+        self.until_s = time.monotonic() + granted_s
         if self._hear:
-            self._hear(granted_s)
+            self._hear(self.until_s)
 
     def bind(self, hear: Callable[[float], None] | None) -> None:
         self._hear = hear

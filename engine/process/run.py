@@ -73,7 +73,7 @@ async def run_command(
             [os.fsencode(word) for word in command.argv],
             {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
             [command.stdin_fd, *pipes.writers, command.folder_fd],
-            lifeline.left_s if lifeline else None,
+            lifeline.until_s if lifeline else None,
         )
         if lifeline:
             lifeline.bind(slot.alive)

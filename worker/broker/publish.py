@@ -27,8 +27,8 @@ class Publisher(Protocol):
         Raises BrokerAway. The record stays pending then, and a worker publishes it again.
         """
 
-    async def waiting(self, queue: str) -> bool:
-        """Whether messages lie in the queue that nobody has taken yet. Raises BrokerAway."""
+    async def waiting(self, queue: str) -> int:
+        """How many messages lie in the queue that nobody has taken yet. Raises BrokerAway."""
 
 
 class RedisPublisher:
@@ -45,12 +45,12 @@ class RedisPublisher:
         except (RedisError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
-    async def waiting(self, queue: str) -> bool:
+    async def waiting(self, queue: str) -> int:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key in list_keys(queue):
                     pipe.llen(key)
-                return any(await pipe.execute())
+                return sum(await pipe.execute())
         except (RedisError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
@@ -66,19 +66,19 @@ class CeleryPublisher:
         async with self._one:
             await asyncio.to_thread(self._publish, script, task_id, queue, priority)
 
-    async def waiting(self, queue: str) -> bool:
+    async def waiting(self, queue: str) -> int:
         async with self._one:
             return await asyncio.to_thread(self._waiting, queue)
 
-    def _waiting(self, queue: str) -> bool:
+    def _waiting(self, queue: str) -> int:
         from amqp.exceptions import AMQPError, NotFound  # type: ignore[import-untyped]
         from kombu.exceptions import OperationalError
 
         try:
             with self._app.connection_for_write() as connection, connection.channel() as channel:
-                return bool(channel.queue_declare(queue, passive=True).message_count)
+                return int(channel.queue_declare(queue, passive=True).message_count)
         except NotFound:
-            return False
+            return 0
         except (OperationalError, AMQPError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 

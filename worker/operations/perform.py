@@ -38,7 +38,7 @@ _logger = structlog.get_logger("penstock.worker")
 
 
 # The command is not to blame for these, so another run may follow, as often as the script's `retries` say.
-RETRIED = frozenset({"worker-shutdown", "resource-unavailable"})
+RETRIED = frozenset({"claim-expired", "worker-shutdown", "resource-unavailable"})
 _LONGEST_DELAY_S = 300.0
 
 
@@ -143,7 +143,8 @@ def limits_of(script: Script) -> RunLimits | None:
 
 def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
     """What the supervisor ended because we were frozen or cut off has not failed by itself."""
-    if lapsed and outcome.exit and outcome.exit.signal == signal.SIGKILL and outcome.reason == "internal-error":
+    ended = outcome.exit is None or outcome.exit.signal == signal.SIGKILL
+    if lapsed and ended and outcome.reason == "internal-error":
         message = "the claim could not be renewed in time"
         return replace(outcome, status="exception", reason="claim-expired", message=message)
     return outcome

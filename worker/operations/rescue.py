@@ -10,6 +10,8 @@ from worker.store import Records
 _logger = structlog.get_logger("penstock.worker")
 # One sweep's share of the work, so that no call holds the store for long; the next sweep goes on.
 _LIMIT = 200
+# A hint may have been published before. In a queue that nobody empties the copies must not pile up.
+_BACKLOG = 1000
 
 
 async def rescue(records: Records, publisher: Publisher) -> None:
@@ -27,8 +29,8 @@ async def rescue(records: Records, publisher: Publisher) -> None:
                 again=run.retried,
             )
         for hint in swept.publish:
-            if await publisher.waiting(hint.queue):
-                continue  # it is in there somewhere; the next sweep that hands it out looks again
+            if await publisher.waiting(hint.queue) > _BACKLOG:
+                continue  # most likely it is in there; the next sweep that hands it out looks again
             _logger.info("published again", task=hint.task_id, script=hint.script, run=hint.run)
             await publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
         more = swept.more

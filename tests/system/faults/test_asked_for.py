@@ -97,14 +97,17 @@ def test_a_cancelled_task_of_a_lost_worker_is_not_run_again(site: FaultSite) -> 
 
 def test_a_deadline_ends_what_runs_and_what_waits(narrow: FaultSite) -> None:
     site = narrow
-    site.script("slow", WAITS, retries=2)
+    site.script("slow", WAITS)
+    site.script("endless", "while :; do mark tick; sleep 0.05; done", retries=2)
     site.worker("one")
-    runs = site.submit("slow", "--deadline", "3s")
-    site.started(runs)
-    waits = site.submit("slow", "--deadline", "1.5s")
+    first = site.send("slow")
+    site.started(first)
+    waits = site.submit("endless", "--deadline", "0.5s")
     assert ends(site, waits) == (OVERDUE,)
-    assert ends(site, runs) == (OVERDUE,)
     site.go()
+    runs = site.submit("endless", "--deadline", "1.5s")
+    site.started(runs)
+    assert ends(site, runs) == (OVERDUE,)
     site.check()
     assert site.marks(waits) == []
 

@@ -28,9 +28,8 @@ def test_an_artifact_that_does_not_fit_is_an_artifact_error_with_a_log(folder: P
 def test_a_command_that_fills_the_disk_does_not_complete(folder: Path, small_disk: Path) -> None:
     """Work folder, log and artifacts are on one disk, so that not even the log fits."""
     with FaultSite(folder, state=small_disk / "state") as site:
-        site.script(
-            "fill", "head -c 60M /dev/zero > filler; while :; do echo more; done 2>/dev/null | head -c 9M", once=True
-        )
+        noise = "head -c 9M /dev/zero | tr '\\0' x | fold -w 1000"
+        site.script("fill", f"head -c 60M /dev/zero > filler; {noise}", once=True)
         site.worker("one")
         task = site.finished(site.send("fill"))
         assert (task.status, task.reason) in (("failed", "artifact-error"), ("exception", "internal-error"))

@@ -46,14 +46,14 @@ def test_a_command_outlives_a_restart_of_the_store(site: FaultSite) -> None:
 
 
 def test_a_store_killed_in_the_middle_of_an_upload_costs_nothing(site: FaultSite) -> None:
-    site.script("big", "truncate -s 400M artifacts/big.bin", once=True)
+    site.script("big", "truncate -s 150M artifacts/big.bin", once=True)
     site.worker("one")
     task_id = site.send("big")
     files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     site.store.restart()
     assert ends(site, task_id) == (DONE,)
-    assert [artifact.size for artifact in site.finished(task_id).runs[0].artifacts] == [400 * 1024**2]
+    assert [artifact.size for artifact in site.finished(task_id).runs[0].artifacts] == [150 * 1024**2]
     site.check()
 
 
@@ -94,8 +94,14 @@ def tell(store: StoreServer, command: str) -> None:
         server.execute_command(*command.split())
 
 
-@pytest.mark.parametrize("way", REFUSALS)
-@pytest.mark.parametrize("place", ["before the claim", "after the exit, before resolve", "before the acknowledgement"])
+@pytest.mark.parametrize(
+    ("place", "way"),
+    [
+        *((place, "is out of memory") for place in ("before the claim", "before the acknowledgement")),
+        *(("after the exit, before resolve", way) for way in REFUSALS),
+        ("before the claim", "misses its replicas"),
+    ],
+)
 def test_a_store_that_refuses_to_write_loses_nothing(site: FaultSite, way: str, place: str) -> None:
     refuse, accept = REFUSALS[way]
     site.script("step", "echo working", once=True)
@@ -120,7 +126,7 @@ def test_a_store_that_refuses_to_write_loses_nothing(site: FaultSite, way: str, 
     site.check()
 
 
-@pytest.mark.parametrize("way", REFUSALS)
+@pytest.mark.parametrize("way", ["is out of memory", "misses its replicas"])
 def test_tasks_wait_in_the_queue_while_the_store_refuses_to_write(site: FaultSite, way: str) -> None:
     refuse, accept = REFUSALS[way]
     site.script("step", "echo working", once=True)

@@ -19,7 +19,7 @@ def test_the_command_of_a_frozen_worker_ends_before_another_may_run(site: FaultS
     task_id = site.send("slow")
     first = site.started(task_id)
     frozen.send_signal(signal.SIGSTOP)
-    site.worker("two")
+    site.worker("two", ready=False)  # a probe might go to the frozen one
     eventually(lambda: not psutil.pid_exists(first.pid), "the end of the stale command", within_s=LEASE_S + 1)
     site.started(task_id, run=1)
     frozen.send_signal(signal.SIGCONT)
@@ -42,7 +42,7 @@ def test_a_worker_that_thaws_changes_nothing_that_was_rescued(site: FaultSite, p
     site.send("step", task_id=task_id)
     hold.wait()
     frozen.send_signal(signal.SIGSTOP)
-    site.worker("two")
+    site.worker("two", ready=False)  # a probe might go to the frozen one
     assert ends(site, task_id) == (EXPIRED, DONE)
     recorded = site.finished(task_id)
     hold.release()
@@ -55,13 +55,13 @@ def test_a_worker_that_thaws_changes_nothing_that_was_rescued(site: FaultSite, p
 
 
 def test_a_worker_frozen_in_the_middle_of_an_upload_publishes_nothing_of_it(site: FaultSite) -> None:
-    site.script("big", "truncate -s $((RUN_ID == 0 ? 400 : 1))M artifacts/big.bin", retries=1)
+    site.script("big", "truncate -s $((RUN_ID == 0 ? 300 : 1))M artifacts/big.bin", retries=1)
     frozen = site.worker("one")
     task_id = site.send("big")
     files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     frozen.send_signal(signal.SIGSTOP)
-    site.worker("two")
+    site.worker("two", ready=False)  # a probe might go to the frozen one
     assert ends(site, task_id) == (EXPIRED, DONE)
     recorded = site.finished(task_id)
     frozen.send_signal(signal.SIGCONT)
@@ -90,7 +90,7 @@ def test_what_must_not_run_twice_is_not_repeated_after_a_freeze(site: FaultSite)
     task_id = site.send("slow")
     site.started(task_id)
     frozen.send_signal(signal.SIGSTOP)
-    site.worker("two")
+    site.worker("two", ready=False)  # a probe might go to the frozen one
     assert ends(site, task_id) == (EXPIRED,)
     frozen.send_signal(signal.SIGCONT)
     site.go()

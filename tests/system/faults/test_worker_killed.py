@@ -113,13 +113,13 @@ def test_a_kill_of_the_process_group_is_one_of_the_worker(site: FaultSite) -> No
 
 
 def test_a_worker_killed_in_the_middle_of_an_upload_publishes_no_part_of_it(site: FaultSite) -> None:
-    site.script("big", "truncate -s $((RUN_ID == 0 ? 400 : 1))M artifacts/big.bin", retries=1)
+    site.script("big", "truncate -s $((RUN_ID == 0 ? 300 : 1))M artifacts/big.bin", retries=1)
     worker = site.worker("one")
     task_id = site.send("big")
     files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     worker.send_signal(signal.SIGSTOP)  # so that the kill hits what was seen
-    assert sum(path.stat().st_size for path in files.iterdir()) < 400 * 1024**2
+    assert sum(path.stat().st_size for path in files.iterdir()) < 300 * 1024**2
     site.kill(worker)
     site.worker("two")
     assert ends(site, task_id) == (EXPIRED, DONE)
