@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test check docs format lock schemas bench faults soak clean
+.PHONY: help run install dev test retest check docs format lock schemas bench faults soak clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ $(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
 
 test: dev ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+retest: dev ## what failed last time, once more
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 check: dev ## style, types, floors, generated files up to date
 	$(BIN)/ruff check .

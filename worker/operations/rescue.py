@@ -12,6 +12,8 @@ _logger = structlog.get_logger("penstock.worker")
 _LIMIT = 200
 # A hint may have been published before. In a queue that nobody empties the copies must not pile up.
 _BACKLOG = 1000
+# After so long its message is taken for lost however long the queue is.
+_LOST_S = 600.0
 
 
 async def rescue(records: Records, publisher: Publisher) -> None:
@@ -28,8 +30,11 @@ async def rescue(records: Records, publisher: Publisher) -> None:
                 worker=run.worker,
                 again=run.retried,
             )
+        for late in swept.overdue:
+            _logger.warning("deadline exceeded", task=late.task_id, script=late.script, run=late.run)
         for hint in swept.publish:
-            if await publisher.waiting(hint.queue) > _BACKLOG:
+            published_before = 0 < hint.waited_s < _LOST_S
+            if published_before and await publisher.waiting(hint.queue) > _BACKLOG:
                 continue  # most likely it is in there; the next sweep that hands it out looks again
             _logger.info("published again", task=hint.task_id, script=hint.script, run=hint.run)
             await publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
