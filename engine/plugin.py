@@ -131,10 +131,6 @@ class Plugins:
         for name in {*BUILT_IN, *deployment.settings} - deployment.disabled:
             self._load(name)
 
-    @property
-    def deployment_settings(self) -> Mapping[str, Mapping[str, Any]]:
-        return self._deployment.settings
-
     def active(self) -> Iterable[tuple[Plugin, Mapping[str, Any]]]:
         """The plugins of the deployment with its settings, by name."""
         for name in sorted(set(self._loaded) - self._deployment.disabled):
