@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from engine.artifacts import ArtifactStore, Collected, collect
@@ -21,7 +20,7 @@ from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
 from engine.schema import dump_payload, parse_payload
-from engine.workdir import Workdir
+from engine.workdir import Wiped, Workdir, Workdirs
 
 # How long a line may stay unfinished before live readers see what there is of it.
 _OPEN_LINE_S = 0.25
@@ -30,10 +29,10 @@ _TICK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the runs of one process share. `work_root` is an absolute folder that holds nothing but work folders."""
+    """What the runs of one process share."""
 
     slots: Slots
-    work_root: Path
+    workdirs: Workdirs
     host: Host
 
 
@@ -95,17 +94,19 @@ async def _perform(
             raise fault(plugin, error) from error
     if run.abort.reason:
         return _aborted(run.abort.reason, None)
-    workdir = Workdir.create(resources.work_root, f"{run.task_id}-{run.run_id}-{os.urandom(4).hex()}")
+    workdir = resources.workdirs.take()
+    untouched = False
     try:
         finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots, lifeline)
         run.log.end_output()
         if finished.killed:
             run.log.say("ended what the command left running: " + printable(", ".join(finished.killed)))
-        collected = await _collect(workdir, store, prepared)
+        untouched = finished.clean and workdir.untouched()
+        collected = Collected() if untouched else await _collect(workdir, store, prepared)
         for problem in collected.problems:
             run.log.say(f"artifact {problem.name}: {problem.message}", error=True)
     finally:
-        await _wipe(workdir, run)
+        _say_leftover(await resources.workdirs.give_back(workdir, untouched=untouched), run)
     return replace(_judge(prepared, run, finished, collected), artifacts=collected.artifacts)
 
 
@@ -207,8 +208,6 @@ class _Timers:
 
 
 async def _collect(workdir: Workdir, store: ArtifactStore, prepared: Prepared) -> Collected:
-    if workdir.untouched():
-        return Collected()
     limits = prepared.script.limits
     # Hashing and storing may take long.
     return await asyncio.to_thread(
@@ -221,8 +220,7 @@ async def _collect(workdir: Workdir, store: ArtifactStore, prepared: Prepared) -
     )
 
 
-async def _wipe(workdir: Workdir, run: Run) -> None:
-    wiped = workdir.wipe() if workdir.untouched() else await asyncio.to_thread(workdir.wipe)
+def _say_leftover(wiped: Wiped, run: Run) -> None:
     if wiped.leftover:
         run.log.say(f"the work folder could not be removed: {printable(wiped.leftover)}", error=True)
 

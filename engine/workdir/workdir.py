@@ -32,12 +32,13 @@ _GONE = Wiped(True)
 class Workdir:
     """A run's folder. `fd` is its descriptor, valid until `wipe`; `path` is a name, and may be swapped."""
 
-    __slots__ = ("_wiped", "fd", "path")
+    __slots__ = ("_made", "_wiped", "fd", "path")
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
         self._wiped: Wiped | None = None
+        self._made = self._look()
 
     @classmethod
     def create(cls, root: Path, name: str) -> Workdir:
@@ -61,6 +62,7 @@ class Workdir:
             if stat.S_IMODE(os.fstat(fd).st_mode) != 0o700:  # the umask, or a set-group-id root
                 os.chmod(ARTIFACTS, 0o700, dir_fd=fd)
                 os.fchmod(fd, 0o700)
+            return cls(path, fd)
         except BaseException:
             if fd >= 0:
                 os.close(fd)
@@ -68,13 +70,23 @@ class Workdir:
                 with suppress(OSError):
                     os.rmdir(made)
             raise
-        return cls(path, fd)
 
     def untouched(self) -> bool:
         """Whether the folder holds nothing but an empty artifacts folder: there is nothing to collect, and little
         to remove."""
         try:
             return os.listdir(self.fd) == [ARTIFACTS] and _empty(self.fd, ARTIFACTS)
+        except OSError:
+            return False
+
+    def as_made(self) -> bool:
+        """Whether it is as `create` made it, so that another run cannot tell: call it when it is `untouched`.
+
+        Compared are name, identity, owner, mode and extended attributes of both folders, and the time of their last
+        change, which a folder keeps for as long as nobody adds, removes or sets anything.
+        """
+        try:
+            return self._look() == self._made
         except OSError:
             return False
 
@@ -90,6 +102,10 @@ class Workdir:
             os.close(self.fd)
             self.fd = -1
         return self._wiped
+
+    def _look(self) -> tuple[tuple[object, ...], ...]:
+        text = str(self.path)
+        return _traits(text), _traits(f"{text}/{ARTIFACTS}")
 
     def _wipe(self) -> Wiped:
         try:
@@ -138,6 +154,14 @@ def wipe_path(root: Path, name: str) -> Wiped:
         return _GONE if remove_entry(folder, name) else _set_aside(root, name)
     finally:
         os.close(folder)
+
+
+def _traits(path: str) -> tuple[object, ...]:
+    found = os.lstat(path)
+    return (
+        *(found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_ctime_ns),
+        *os.listxattr(path, follow_symlinks=False),
+    )
 
 
 def _check(name: str) -> None:

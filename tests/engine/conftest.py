@@ -21,6 +21,7 @@ from engine.process.abort import Abort
 from engine.process.slots import Slots
 from engine.schema import Schema
 from engine.script import PluginSettings, Script
+from engine.workdir import Workdirs
 
 CHILDREN = Path(__file__).parents[1] / "children"
 OPEN_SCHEMA = {"type": "object", "additionalProperties": True}
@@ -97,6 +98,7 @@ class Engine:
 
         async def main() -> Result:
             result = None
+            workdirs = Workdirs(self.work)
             async with Slots() as slots:
                 for _ in range(times):
                     self._count += 1
@@ -113,10 +115,11 @@ class Engine:
                         log=log,
                         store=store or FolderStore(artifacts),
                         abort=abort,
-                        resources=Resources(slots, self.work, host),
+                        resources=Resources(slots, workdirs, host),
                     )
                     assert bearers(self.mark) == [], "a process of the run is alive after it"
                     result = Result(outcome, log.path.read_bytes(), artifacts, host)
+            workdirs.close()
             assert result is not None
             return result
 

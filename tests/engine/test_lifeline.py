@@ -19,6 +19,7 @@ from engine.process.lifeline import Lifeline
 from engine.process.slots import Slots
 from engine.schema import Schema
 from engine.script import Script
+from engine.workdir import Workdirs
 from tests.engine.conftest import Engine, RecordingHost, bearers
 
 DEADLINE_S = 20
@@ -45,7 +46,7 @@ def play(engine: Engine, command: str, lifeline: Lifeline, meanwhile: object) ->
                     log=log,
                     store=Discard(),
                     abort=Abort(),
-                    resources=Resources(slots, engine.work, RecordingHost()),
+                    resources=Resources(slots, Workdirs(engine.work), RecordingHost()),
                     lifeline=lifeline,
                 )
             )

@@ -21,6 +21,7 @@ from engine.outcome import Outcome
 from engine.plugin import Prepared
 from engine.process.abort import Abort
 from engine.process.slots import Slots
+from engine.workdir import Workdirs
 from worker.cli import exit_codes
 from worker.cli.failure import Failure
 from worker.cli.output import LogOutput
@@ -83,6 +84,7 @@ async def _execute(
         max_bytes=prepared.script.limits.log_bytes,
         tap=(lambda chunk: _show(output, chunk)) if output else None,
     )
+    workdirs = Workdirs(folder / "work")
     try:
         async with Slots() as slots:
             return await execute(
@@ -93,9 +95,10 @@ async def _execute(
                 log=log,
                 store=store,
                 abort=abort,
-                resources=Resources(slots, folder / "work", _Host(settings.worker.name)),
+                resources=Resources(slots, workdirs, _Host(settings.worker.name)),
             )
     finally:
+        workdirs.close()
         # Now a signal may end the waiting for whoever reads the log.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

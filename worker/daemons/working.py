@@ -10,6 +10,7 @@ import structlog
 
 from engine.execute import Resources
 from engine.process.slots import Slots
+from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
 from worker.daemons.place import Place
 from worker.daemons.wiring import Deployment, Store, open_store
@@ -96,6 +97,7 @@ class Worker:
             leases = Leases(store.records, self.name, self._settings.worker.lease_s)
             publisher = self._open_publisher(store)
             source = self._open_source(store)
+            workdirs = Workdirs(place.work)
             self._dead_letters = DeadLetters(store.redis)
             self._performer = Performer(
                 worker=self.name,
@@ -105,7 +107,7 @@ class Worker:
                 live_log=store.live_log,
                 files=store.files,
                 leases=leases,
-                resources=Resources(slots, place.work, self),
+                resources=Resources(slots, workdirs, self),
                 spool=place.spool,
                 lease_s=self._settings.worker.lease_s,
                 give_up=self._give_up,
@@ -132,6 +134,7 @@ class Worker:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
+                workdirs.close()
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
         """Without renewals or acknowledgements a worker must not go on."""

@@ -1,0 +1,143 @@
+"""Folders that serve one run after the other: no run can tell that another was there before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.workdir import Workdir, Workdirs
+
+DEADLINE_S = 10
+
+
+def change_mode(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
+def change_mode_of_artifacts(folder: Path) -> None:
+    (folder / "artifacts").chmod(0o1777)
+
+
+def leave_a_file(folder: Path) -> None:
+    (folder / ".hidden").write_text("secret")
+
+
+def leave_an_artifact(folder: Path) -> None:
+    (folder / "artifacts" / "key").write_text("secret")
+
+
+def leave_an_attribute(folder: Path) -> None:
+    os.setxattr(folder, "user.note", b"secret")
+
+
+def leave_an_attribute_of_artifacts(folder: Path) -> None:
+    os.setxattr(folder / "artifacts", "user.note", b"secret")
+
+
+def link_artifacts_elsewhere(folder: Path) -> None:
+    (folder / "artifacts").rmdir()
+    (folder / "artifacts").symlink_to("/tmp")
+
+
+def remove_artifacts(folder: Path) -> None:
+    (folder / "artifacts").rmdir()
+
+
+def move_away(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def put_another_in_its_place(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir(mode=0o700)
+    (folder / "artifacts").mkdir(mode=0o700)
+
+
+def nothing(folder: Path) -> None:
+    pass
+
+
+CHANGES = (
+    *(change_mode, change_mode_of_artifacts, leave_a_file, leave_an_artifact, leave_an_attribute),
+    *(leave_an_attribute_of_artifacts, link_artifacts_elsewhere, remove_artifacts, move_away),
+    *(put_another_in_its_place, nothing),
+)
+
+
+async def give_back(workdirs: Workdirs, workdir: Workdir) -> None:
+    await workdirs.give_back(workdir, untouched=workdir.untouched())
+
+
+def assert_fresh(workdir: Workdir) -> None:
+    for path in (workdir.path, workdir.path / "artifacts"):
+        found = path.lstat()
+        assert stat.S_ISDIR(found.st_mode)
+        assert stat.S_IMODE(found.st_mode) == 0o700
+        assert found.st_uid == os.getuid()
+        assert os.listxattr(path) == []
+    assert os.listdir(workdir.fd) == ["artifacts"]
+    assert list((workdir.path / "artifacts").iterdir()) == []
+    assert os.path.samestat(os.fstat(workdir.fd), workdir.path.lstat())
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    async def scene() -> None:
+        workdirs = Workdirs(tmp_path / "work")
+        for _ in range(3):
+            workdir = workdirs.take()
+            assert_fresh(workdir)
+            try:
+                change(workdir.path)
+            except OSError as error:
+                pytest.skip(f"not to be had on this file system: {error}")
+            await give_back(workdirs, workdir)
+        workdirs.close()
+
+    asyncio.run(scene())
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_folder_in_which_nothing_was_left_serves_the_next_run(tmp_path: Path) -> None:
+    async def scene() -> None:
+        workdirs = Workdirs(tmp_path / "work")
+        first, second = workdirs.take(), workdirs.take()
+        assert first.path != second.path
+        await give_back(workdirs, first)
+        assert workdirs.take() is first
+        for workdir in (first, second):
+            await give_back(workdirs, workdir)
+        workdirs.close()
+
+    asyncio.run(scene())
+
+
+def test_a_folder_in_which_something_may_live_on_is_not_used_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        workdirs = Workdirs(tmp_path / "work")
+        workdir = workdirs.take()
+        await workdirs.give_back(workdir, untouched=False)
+        assert not workdir.path.exists()
+        assert workdirs.take() is not workdir
+        workdirs.close()
+
+    asyncio.run(scene())
+
+
+def test_nothing_stays_on_the_disk_while_there_is_nothing_to_do(tmp_path: Path) -> None:
+    async def scene() -> None:
+        workdirs = Workdirs(tmp_path / "work")
+        await give_back(workdirs, workdirs.take())
+        async with asyncio.timeout(DEADLINE_S):
+            while list((tmp_path / "work").iterdir()):
+                await asyncio.sleep(0.01)
+        assert_fresh(workdir := workdirs.take())
+        await give_back(workdirs, workdir)
+        workdirs.close()
+
+    asyncio.run(scene())
