@@ -25,6 +25,8 @@ from engine.workdir import Wiped, Workdir, Workdirs
 # How long a line may stay unfinished before live readers see what there is of it.
 _OPEN_LINE_S = 0.25
 _TICK_S = 1.0
+# What the log has to say of a run that lasts longer is on the disk by then, should we die.
+_SAVE_LOG_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class _Output:
 
 
 class _Timers:
-    """The time limit of a run and the ticks of its plugins."""
+    """The time limit of a run, the ticks of its plugins, and the moment when its log becomes a file."""
 
     def __init__(self, prepared: Prepared, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         self._run = run
@@ -186,6 +188,7 @@ class _Timers:
     def start(self) -> None:
         run = self._run
         run.started_at_s = self._loop.time()
+        self._handles["log"] = self._loop.call_later(_SAVE_LOG_S, run.log.save)
         if run.max_run_time_s is not None:
             message = f"ran longer than {run.max_run_time_s:g} s"
             self._handles["limit"] = self._loop.call_later(

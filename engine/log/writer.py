@@ -18,6 +18,8 @@ TAIL_BYTES = 64 * 1024
 _MARKS_BYTES = 512  # the lines in which the log says that and where it was cut
 _PART_BYTES = 4096  # a shorter part of a line is not worth keeping without its end
 _INDEX_BLOCK_BYTES = 64 * 1024
+_TEXT_BLOCK_BYTES = 64 * 1024
+_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ class LogWriter:
     `path` gets the text and `path` with the suffix `.idx` the index; both are made with mode 0600 and must not
     exist. The command's output, with the marks of a cut, stays within `max_bytes`; the worker's own lines come on
     top. `clock_ms` gives the time of a chunk.
+
+    The text is on the disk as soon as the command has written something, and before that when `save` is called. With
+    `keep_short`, a log to which that has not happened when it is closed becomes no file: it is in `text` and `index`.
     """
 
     def __init__(
@@ -47,17 +52,18 @@ class LogWriter:
         max_bytes: int,
         tap: Tap | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        keep_short: bool = False,
     ) -> None:
         self.path = path
         self.index_path = path.with_suffix(".idx")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(path, flags, 0o600)
-        try:
-            self._index_fd = os.open(self.index_path, flags, 0o600)
-        except OSError:
-            os.close(self._fd)
-            path.unlink()
-            raise
+        self.text: bytes | None = None
+        """The text of a log that became no file, once it is closed."""
+        self.index: bytes | None = None
+        """The index of a log for which no file was made, once it is closed."""
+        self._fd = -1
+        self._index_fd = -1
+        self._unsaved = bytearray()
+        self._keep_short = keep_short
         self._index = IndexBuffer()
         self._tap = tap
         self._clock_ms = clock_ms
@@ -95,6 +101,15 @@ class LogWriter:
         data = b"".join(prefix + line.encode("utf-8", "backslashreplace") + b"\n" for line in text.split("\n"))
         self._keep(Chunk("worker", self._clock_ms(), data), 0)
 
+    def save(self) -> None:
+        """Have what was written so far in the file, and from now on whatever comes. Called twice: no-op."""
+        if self._fd < 0 and self._error is None:
+            try:
+                self._fd = os.open(self.path, _FILE, 0o600)
+                self._save_unsaved()
+            except OSError as error:
+                self._fail(error)
+
     @property
     def has_open_line(self) -> bool:
         return any(lines.held for lines in self._lines.values())
@@ -118,9 +133,17 @@ class LogWriter:
         """Write what is left. Called twice: the same summary."""
         if self._closed is None:
             self.end_output()
-            self._write_index(last=True)
-            os.close(self._fd)
-            os.close(self._index_fd)
+            if self._fd < 0 and self._keep_short:
+                self.text = bytes(self._unsaved)
+            else:
+                self.save()
+            if self._index_fd < 0 and self._keep_short:
+                self.index = self._index.take(last=True)
+            else:
+                self._write_index(last=True)
+            for fd in (self._fd, self._index_fd):
+                if fd >= 0:
+                    os.close(fd)
             self._closed = LogSummary(self._size, self._dropped_bytes > 0, self._error)
         return self._closed
 
@@ -181,21 +204,41 @@ class LogWriter:
         self._last_source = chunk.source
         if self._error is None:
             try:
-                _write_all(self._fd, data)
+                self._write_text(data, at_once=chunk.source != "worker")
                 self._size += len(data)
                 self._index.add(chunk._replace(data=data))
                 if self._index.pending_bytes >= _INDEX_BLOCK_BYTES:
                     self._write_index()
             except OSError as error:
-                self._error = error.strerror or type(error).__name__
+                self._fail(error)
         if self._tap and seen:
             self._tap(chunk._replace(data=seen))
 
+    def _write_text(self, data: bytes, *, at_once: bool) -> None:
+        """What the command writes is on the disk when this returns, should we die; our own lines may wait for it."""
+        if self._fd < 0:
+            if not at_once and len(self._unsaved) + len(data) <= _TEXT_BLOCK_BYTES:
+                self._unsaved += data
+                return
+            self._fd = os.open(self.path, _FILE, 0o600)
+        self._save_unsaved()
+        _write_all(self._fd, data)
+
+    def _save_unsaved(self) -> None:
+        if self._unsaved:
+            _write_all(self._fd, bytes(self._unsaved))
+            self._unsaved.clear()
+
     def _write_index(self, *, last: bool = False) -> None:
         try:
+            if self._index_fd < 0:
+                self._index_fd = os.open(self.index_path, _FILE, 0o600)
             _write_all(self._index_fd, self._index.take(last=last))
         except OSError as error:
-            self._error = self._error or error.strerror or type(error).__name__
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._error = self._error or error.strerror or type(error).__name__
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -160,13 +160,52 @@ def test_live_readers_see_an_unfinished_line_once(tmp_path: Path) -> None:
 
 def test_a_log_that_is_there_already_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "log.txt").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileExistsError):
-        writer(tmp_path)
+    log = writer(tmp_path)
+    log.feed("stdout", b"a line\n")
+    assert log.close().error == "File exists"
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_the_command_wrote_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    log = writer(tmp_path, keep_short=True)
+    log.say("before")
+    assert not log.path.exists()
+    log.feed("stdout", b"a line\n")
+    assert log.path.read_bytes() == INFO_PREFIX + b"before\na line\n"
+    log.say("after")
+    assert log.path.read_bytes().endswith(b"after\n")
+    log.close()
+    assert log.text is None
+    assert log.index is not None
+    assert not log.index_path.exists()
+
+
+def test_a_short_log_of_the_worker_alone_becomes_no_file(tmp_path: Path) -> None:
+    log = writer(tmp_path, keep_short=True)
+    log.say("a line")
+    summary = log.close()
+    assert log.text == INFO_PREFIX + b"a line\n"
+    assert summary.bytes == len(log.text)
+    assert log.index is not None
+    assert len(log.index) == 16
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_log_that_has_to_be_saved_is_a_file(tmp_path: Path, long: bool) -> None:
+    log = writer(tmp_path, keep_short=True)
+    log.say("x" * (100_000 if long else 1))
+    if not long:
+        log.save()
+    log.say("after")
+    log.close()
+    assert log.text is None
+    assert log.path.read_bytes().endswith(b"x\n" + INFO_PREFIX + b"after\n")
 
 
 def test_a_full_disk_is_told_in_the_summary_and_raises_nothing(tmp_path: Path) -> None:
     log = writer(tmp_path)
+    log.save()
     full = os.open("/dev/full", os.O_WRONLY)  # the device that is always full takes the place of the file
     os.dup2(full, log._fd)
     os.close(full)

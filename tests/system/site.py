@@ -22,6 +22,7 @@ from worker.config import load_settings
 from worker.daemons.wiring import NotReachable, Store, open_store
 from worker.model import Task
 from worker.store import StoreUnavailable
+from worker.store.files import Files
 
 _T = TypeVar("_T")
 DEADLINE_S = 30.0
@@ -159,7 +160,7 @@ class Site:
         return eventually(look, f"the end of task {task_id}; the workers said:\n{self.log()[-3000:]}", within_s)
 
     def task_log(self, task_id: str, run: int = 0) -> bytes:
-        return (self.folder / ".penstock" / "artifacts" / task_id[:2] / task_id / str(run) / "log.txt").read_bytes()
+        return (run_folder(self.folder / ".penstock", task_id, run) / "log.txt").read_bytes()
 
     def stop(self) -> None:
         for process in self.processes:
@@ -172,3 +173,8 @@ class Site:
                 process.kill()
                 process.wait()
                 raise
+
+
+def run_folder(state: Path, task_id: str, run: int = 0) -> Path:
+    """Where the files of a run are kept."""
+    return Files(state / "artifacts").run(task_id, run).log_path.parent

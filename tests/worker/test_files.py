@@ -98,6 +98,17 @@ def test_a_log_without_an_index_is_kept(files: Files, spool: Path) -> None:
         run.open_log_index()
 
 
+def test_a_log_that_never_was_a_file_becomes_one(files: Files) -> None:
+    run = files.run(TASK, 1)
+    run.keep_log(b"one\n", b"\0\1")
+    with run.open_log() as log, run.open_log_index() as index:
+        assert (log.read(), index.read()) == (b"one\n", b"\0\1")
+    assert modes(run.log_path.parent) == {(True, 0o700), (False, 0o600)}
+    files.run(TASK, 2).keep_log(b"", b"")
+    with pytest.raises(FileNotFoundError):
+        files.run(TASK, 2).open_log()
+
+
 def test_a_log_kept_again_replaces_the_earlier(files: Files, spool: Path) -> None:
     run = files.run(TASK, 0)
     run.keep_log(spool / "log")
@@ -156,8 +167,8 @@ def test_removing_a_task_of_which_nothing_was_stored_is_fine(files: Files, tmp_p
 
 def test_no_link_in_the_store_leads_out_of_it(files: Files, spool: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
-    (outside / TASK / "0" / "artifacts").mkdir(parents=True)
-    (outside / TASK / "0" / "artifacts" / "a").write_text("secret")
+    (outside / TASK / "artifacts").mkdir(parents=True)
+    (outside / TASK / "artifacts" / "a").write_text("secret")
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "0d").symlink_to(outside)
     run = files.run(TASK, 0)
@@ -170,7 +181,7 @@ def test_no_link_in_the_store_leads_out_of_it(files: Files, spool: Path, tmp_pat
         run.keep_log(spool / "log")
     assert run.names() == ()
     assert not files.remove(TASK)
-    assert (outside / TASK / "0" / "artifacts" / "a").read_text() == "secret"
+    assert (outside / TASK / "artifacts" / "a").read_text() == "secret"
     assert (spool / "log").exists()
 
 
@@ -203,5 +214,5 @@ def test_a_hostile_artifact_name_is_refused_on_write_and_on_read(files: Files, s
 def test_every_allowed_task_id_has_a_place_of_its_own_below_the_root(task_id: str, run: int) -> None:
     root = Path("/nowhere")
     place = Files(root).run(task_id, run).log_path
-    assert place.parts == ("/", "nowhere", task_id[:2], task_id, str(run), "log.txt")
+    assert place.parts == ("/", "nowhere", task_id[:2], task_id, *([str(run)] if run else []), "log.txt")
     assert not {".", ".."} & set(place.parts)

@@ -31,7 +31,7 @@ from worker.operations.moments import moment_ms
 from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
 from worker.store import Records, StoreUnavailable
-from worker.store.files import Files
+from worker.store.files import Files, RunFiles
 from worker.store.live_log import LiveLog
 
 _logger = structlog.get_logger("penstock.worker")
@@ -83,7 +83,6 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     abort = Abort()
     with performer.leases.held(claimed.claim, abort, claimed_at_s) as lifeline:
         outcome = await _run(performer, prepared, claimed, payload, abort, lifeline)
-        outcome = _fenced(outcome, performer.leases.lapsed(claimed.claim))
         recorded = await _record(performer, prepared, claimed, outcome)
     log.info(
         "run ended",
@@ -199,7 +198,7 @@ async def _run(
         if not prepared.script.enabled:
             abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
-        log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append)
+        log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True)
         kept = performer.files.run(claim.task_id, claim.run)
         outcome = await execute(
             prepared,
@@ -212,7 +211,9 @@ async def _run(
             resources=performer.resources,
             lifeline=lifeline,
         )
-        kept.keep_log(log.path, log.index_path)
+        # Now, because the store may come back and renew the claim while the log is on its way.
+        outcome = _fenced(outcome, performer.leases.lapsed(claim))
+        outcome = _kept(kept, log, outcome)
         if outcome.artifacts:
             await asyncio.to_thread(kept.commit)
         return outcome
@@ -221,6 +222,19 @@ async def _run(
         return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}")
     finally:
         await live.close()
+
+
+def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> Outcome:
+    """Keep the log. A run whose log is lost is not a good one."""
+    try:
+        kept.keep_log(
+            log.path if log.text is None else log.text,
+            log.index_path if log.index is None else log.index,
+        )
+    except OSError as error:
+        message = f"the log could not be kept: {error.strerror or type(error).__name__}"
+        return replace(outcome, status="exception", reason="internal-error", message=message)
+    return outcome
 
 
 def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadError, NewTask]:

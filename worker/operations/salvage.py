@@ -19,5 +19,6 @@ def salvage_log(files: Files, task_id: str, run: int, text: Path) -> None:
     kept = files.run(task_id, run)
     if not kept.log_path.exists():
         kept.discard_artifacts()
-        kept.keep_log(text, text.with_suffix(".idx"))
+        index = text.with_suffix(".idx")
+        kept.keep_log(text, index if index.exists() else None)
         _logger.info("log of a dead worker kept", task=task_id, run=run)

@@ -1,10 +1,12 @@
 """Files: the artifact store as a folder. Knows no records: how long something is kept is decided elsewhere.
 
-    <root>/<first two characters of the task id>/<task id>/<run>/log.txt
-                                                                /log.idx
-                                                                /artifacts/<name>
+    <root>/<first two characters of the task id>/<task id>/log.txt
+                                                          /log.idx
+                                                          /artifacts/<name>
+                                                          /<run>/log.txt ...
 
-Folders have mode 0700, files 0600. Nothing is made before there is something to store.
+The first run has no folder of its own, because most tasks have one run and a folder costs more than a file. Folders
+have mode 0700, files 0600. Nothing is made before there is something to store.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import BinaryIO
 
 from engine.artifacts import FolderStore
 from engine.artifacts.folder_store import open_file
-from engine.artifacts.writing import make_root, open_below, write_file
+from engine.artifacts.writing import make_root, open_below, write_file, write_new
 from engine.workdir import remove_entry
 from worker.model.task import TASK_ID
 
@@ -38,7 +40,7 @@ class Files:
         """The place of one run's files, also of a run that has none. Raises ValueError for a hostile id."""
         if run < 0:
             raise ValueError(f"not the number of a run: {run}")
-        return RunFiles(self._root, (*_task_parts(task_id), str(run)))
+        return RunFiles(self._root, (*_task_parts(task_id), *((str(run),) if run else ())))
 
     def remove(self, task_id: str) -> bool:
         """Removes all that is stored of the task, all runs. Returns whether nothing is left; absent is fine.
@@ -111,18 +113,28 @@ class RunFiles:
         """The names of all artifacts, sorted."""
         return self._artifacts.names()
 
-    def keep_log(self, text: Path, index: Path | None = None) -> None:
-        """Moves the finished log, and the index that knows the source of its lines, into the store.
+    def keep_log(self, text: Path | bytes, index: Path | bytes | None = None) -> None:
+        """Puts the finished log, and the index that knows the source of its lines, into the store.
 
-        Across file systems they are copied, then removed. An empty log is removed and not kept. Called again:
-        the later replaces the earlier. Raises OSError; what was not moved is still where it was.
+        A file is moved; across file systems it is copied, then removed. An empty log is removed and not kept. Called
+        again: the later replaces the earlier. Raises OSError; what was not moved is still where it was.
         """
-        kept = _keep(text, self._root, self._within, LOG)
-        if index is not None:
-            if kept:
-                _keep(index, self._root, self._within, LOG_INDEX)
-            else:
-                index.unlink(missing_ok=True)
+        if _empty(text):
+            for each in (text, index):
+                if isinstance(each, Path):
+                    each.unlink(missing_ok=True)
+            return
+        start = make_root(self._root)
+        try:
+            folder = open_below(start, [part.encode() for part in self._within], make=True)
+        finally:
+            os.close(start)
+        try:
+            _keep(text, folder, LOG)
+            if index is not None:
+                _keep(index, folder, LOG_INDEX)
+        finally:
+            os.close(folder)
 
     def open_log(self) -> BinaryIO:
         """The log's bytes. FileNotFoundError when none was kept: it was empty, or the run lasts."""
@@ -142,40 +154,29 @@ def _task_parts(task_id: str) -> tuple[str, str]:
     return task_id[:2], task_id
 
 
-def _keep(source: Path, root: Path, within: tuple[str, ...], name: str) -> bool:
-    """Moves one file into the store. Returns False for an empty one, which is only removed."""
-    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _empty(text: Path | bytes) -> bool:
+    return not text if isinstance(text, bytes) else text.stat(follow_symlinks=False).st_size == 0
+
+
+def _keep(content: Path | bytes, folder: int, name: str) -> None:
+    if isinstance(content, bytes):
+        write_new(folder, name.encode(), content)
+        return
+    fd = os.open(content, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(source))
-        if found.st_size == 0:
-            os.unlink(source)
-            return False
-        start = make_root(root)
-        try:
-            folder = open_below(start, [part.encode() for part in within], make=True)
-        finally:
-            os.close(start)
-        try:
-            _move(source, fd, found, folder, name)
-        finally:
-            os.close(folder)
-    finally:
-        os.close(fd)
-    return True
-
-
-def _move(source: Path, fd: int, found: os.stat_result, folder: int, name: str) -> None:
-    try:
+            raise OSError(errno.EINVAL, "not a regular file", str(content))
         if stat.S_IMODE(found.st_mode) != 0o600:
             os.fchmod(fd, 0o600)
-        os.rename(source, name, dst_dir_fd=folder)
+        os.rename(content, name, dst_dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         write_file(folder, name.encode(), _blocks(fd), durable=False)
-        os.unlink(source)
+        os.unlink(content)
+    finally:
+        os.close(fd)
 
 
 def _blocks(fd: int) -> Iterator[bytes]:

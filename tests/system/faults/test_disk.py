@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.places import DONE, ends
 from tests.system.faults.test_store_faults import fill
-from tests.system.site import eventually
+from tests.system.site import eventually, run_folder
 
 
 def test_an_artifact_that_does_not_fit_is_an_artifact_error_with_a_log(folder: Path, small_disk: Path) -> None:
@@ -19,7 +19,7 @@ def test_an_artifact_that_does_not_fit_is_an_artifact_error_with_a_log(folder: P
         task = site.finished(task_id)
         assert (task.status, task.reason) in (("failed", "artifact-error"), ("exception", "internal-error"))
         assert task.runs[0].artifacts == ()
-        log = (site.state / "artifacts" / task_id[:2] / task_id / "0" / "log.txt").read_bytes()
+        log = (run_folder(site.state, task_id) / "log.txt").read_bytes()
         assert b"made\n" in log and b"[worker:error] " in log
         assert len(site.finished(site.send("small")).runs[0].artifacts) == 1
         site.check()

@@ -11,7 +11,7 @@ import pytest
 from tests.system.faults.fault_site import LEASE_S, FaultSite
 from tests.system.faults.places import DONE, PLACES, WAITS, ends
 from tests.system.faults.store_server import StoreServer
-from tests.system.site import eventually
+from tests.system.site import eventually, run_folder
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -49,7 +49,7 @@ def test_a_store_killed_in_the_middle_of_an_upload_costs_nothing(site: FaultSite
     site.script("big", "truncate -s 150M artifacts/big.bin", once=True)
     site.worker("one")
     task_id = site.send("big")
-    files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
+    files = run_folder(site.state, task_id) / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     site.store.restart()
     assert ends(site, task_id) == (DONE,)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.faults.fault_site import LEASE_S, FaultSite
 from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
-from tests.system.site import eventually
+from tests.system.site import eventually, run_folder
 
 
 def test_the_command_of_a_frozen_worker_ends_before_another_may_run(site: FaultSite) -> None:
@@ -58,7 +58,7 @@ def test_a_worker_frozen_in_the_middle_of_an_upload_publishes_nothing_of_it(site
     site.script("big", "truncate -s $((RUN_ID == 0 ? 300 : 1))M artifacts/big.bin", retries=1)
     frozen = site.worker("one")
     task_id = site.send("big")
-    files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
+    files = run_folder(site.state, task_id) / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     frozen.send_signal(signal.SIGSTOP)
     site.worker("two", ready=False)  # a probe might go to the frozen one

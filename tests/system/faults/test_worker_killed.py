@@ -15,7 +15,7 @@ import pytest
 
 from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
-from tests.system.site import eventually
+from tests.system.site import eventually, run_folder
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -116,7 +116,7 @@ def test_a_worker_killed_in_the_middle_of_an_upload_publishes_no_part_of_it(site
     site.script("big", "truncate -s $((RUN_ID == 0 ? 300 : 1))M artifacts/big.bin", retries=1)
     worker = site.worker("one")
     task_id = site.send("big")
-    files = site.state / "artifacts" / task_id[:2] / task_id / "0" / "artifacts"
+    files = run_folder(site.state, task_id) / "artifacts"
     eventually(lambda: files.is_dir() and any(files.iterdir()), "the upload")
     worker.send_signal(signal.SIGSTOP)  # so that the kill hits what was seen
     assert sum(path.stat().st_size for path in files.iterdir()) < 300 * 1024**2
