@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.proxy import Hold, Proxy
@@ -34,6 +37,26 @@ PLACES = {
     ),
     "before the acknowledgement": Place(lambda proxy, task: proxy.hold_request("LREM", task), (DONE,), 1),
 }
+
+
+class Stopped(NamedTuple):
+    """A task whose worker stands at a place: what it does next waits for `hold`."""
+
+    task_id: str
+    hold: Hold
+    worker: subprocess.Popen[bytes]
+    proxy: Proxy
+
+
+def stop_at(site: FaultSite, place: str) -> Stopped:
+    """Start the worker `one`, send it a task of the script `step`, and return when it stands at that place."""
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = PLACES[place].reach(proxy, task_id)
+    site.send("step", task_id=task_id)
+    hold.wait()
+    return Stopped(task_id, hold, worker, proxy)
 
 
 def ends(site: FaultSite, task_id: str) -> tuple[tuple[str, str | None], ...]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from tests.system.faults import beat
 from tests.system.faults.fault_site import FaultSite
-from tests.system.faults.places import DONE, PLACES, WAITS, ends
+from tests.system.faults.places import DONE, WAITS, ends, stop_at
 from tests.system.site import eventually
 from worker.model import CancelOutcome
 
@@ -70,12 +69,7 @@ def test_a_pending_task_that_was_cancelled_never_starts(narrow: FaultSite) -> No
 @pytest.mark.parametrize("place", ["between claim and start", "after the exit, before resolve"])
 def test_a_cancellation_between_two_steps_gives_one_outcome(site: FaultSite, place: str) -> None:
     site.script("step", "echo working", once=True)
-    proxy = site.proxy()
-    site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, *_ = stop_at(site, place)
     assert cancel(site, task_id) is CancelOutcome.REQUESTED
     assert cancel(site, task_id) is CancelOutcome.ALREADY
     hold.release()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 
 import psutil
 import pytest
 
 from tests.system.faults.fault_site import LEASE_S, FaultSite
-from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
+from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends, stop_at
 from tests.system.faults.proxy import Proxy
 from tests.system.site import eventually
 
@@ -27,12 +26,7 @@ SHORT: dict[str, Callable[[Proxy], object]] = {
 )
 def test_a_connection_lost_at_any_step_repeats_nothing(site: FaultSite, place: str, way: str) -> None:
     site.script("step", "echo working", once=True)
-    proxy = site.proxy()
-    site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, _, proxy = stop_at(site, place)
     SHORT[way](proxy)
     hold.drop()
     assert ends(site, task_id) == (DONE,)

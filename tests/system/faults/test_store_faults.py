@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.system.faults.fault_site import LEASE_S, FaultSite
-from tests.system.faults.places import DONE, PLACES, WAITS, ends
+from tests.system.faults.places import DONE, PLACES, WAITS, ends, stop_at
 from tests.system.faults.store_server import StoreServer
 from tests.system.site import eventually, run_folder
 
@@ -17,12 +16,7 @@ from tests.system.site import eventually, run_folder
 @pytest.mark.parametrize("place", PLACES)
 def test_a_store_killed_and_restarted_at_any_step_costs_nothing(site: FaultSite, place: str) -> None:
     site.script("step", "echo working", once=True)
-    proxy = site.proxy()
-    site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, *_ = stop_at(site, place)
     site.store.restart()
     hold.release()
     assert ends(site, task_id) == (DONE,)
@@ -105,12 +99,7 @@ def tell(store: StoreServer, command: str) -> None:
 def test_a_store_that_refuses_to_write_loses_nothing(site: FaultSite, way: str, place: str) -> None:
     refuse, accept = REFUSALS[way]
     site.script("step", "echo working", once=True)
-    proxy = site.proxy()
-    site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, *_ = stop_at(site, place)
     said = len(site.log())
     tell(site.store, refuse)
     try:
@@ -146,12 +135,7 @@ def test_a_store_whose_disk_is_full_loses_nothing(folder: Path, small_disk: Path
     """Then it refuses to write, in words of its own."""
     with FaultSite(folder, store=small_disk / "store") as site:
         site.script("step", "echo working", once=True)
-        proxy = site.proxy()
-        site.worker("one", via=proxy)
-        task_id = str(uuid.uuid4())
-        hold = proxy.hold_request("EVALSHA", task_id)
-        site.send("step", task_id=task_id)
-        hold.wait()
+        task_id, hold, *_ = stop_at(site, "before the claim")
         filler = small_disk / "filler"
         fill(filler)
         said = len(site.log())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import uuid
 
 import psutil
 import pytest
 
 from tests.system.faults.fault_site import LEASE_S, FaultSite
-from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
+from tests.system.faults.places import DONE, EXPIRED, WAITS, ends, stop_at
 from tests.system.site import eventually, run_folder
 
 
@@ -35,12 +34,7 @@ def test_the_command_of_a_frozen_worker_ends_before_another_may_run(site: FaultS
 @pytest.mark.parametrize("place", ["between claim and start", "after the exit, before resolve"])
 def test_a_worker_that_thaws_changes_nothing_that_was_rescued(site: FaultSite, place: str) -> None:
     site.script("step", 'echo "of run $RUN_ID" > artifacts/one.txt', retries=1)
-    proxy = site.proxy()
-    frozen = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, frozen, _ = stop_at(site, place)
     frozen.send_signal(signal.SIGSTOP)
     site.worker("two", ready=False)  # a probe might go to the frozen one
     assert ends(site, task_id) == (EXPIRED, DONE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,19 +13,14 @@ import psutil
 import pytest
 
 from tests.system.faults.fault_site import FaultSite
-from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends
+from tests.system.faults.places import DONE, EXPIRED, PLACES, WAITS, ends, stop_at
 from tests.system.site import eventually, run_folder
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_worker_killed_at_any_step_costs_at_most_a_run(site: FaultSite, place: str) -> None:
     site.script("step", "echo working", retries=1)
-    proxy = site.proxy()
-    worker = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, worker, _ = stop_at(site, place)
     site.kill(worker)
     hold.drop()
     site.worker("two")
@@ -38,12 +32,7 @@ def test_a_worker_killed_at_any_step_costs_at_most_a_run(site: FaultSite, place:
 @pytest.mark.parametrize("place", ["between claim and start", "after the exit, before resolve"])
 def test_what_must_not_run_twice_is_not_repeated_after_a_kill(site: FaultSite, place: str) -> None:
     site.script("step", "echo working", once=True)
-    proxy = site.proxy()
-    worker = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = PLACES[place].reach(proxy, task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, worker, _ = stop_at(site, place)
     site.kill(worker)
     hold.drop()
     site.worker("two")
@@ -152,12 +141,7 @@ def test_an_outcome_that_waits_for_the_store_outlives_its_worker(folder: Path) -
 def test_what_a_dead_worker_held_comes_back_by_itself(site: FaultSite) -> None:
     """The one test that lets the time pass."""
     site.script("step", "echo working")
-    proxy = site.proxy()
-    worker = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = proxy.hold_request("EVALSHA", task_id)
-    site.send("step", task_id=task_id)
-    hold.wait()
+    task_id, hold, worker, _ = stop_at(site, "before the claim")
     worker.kill()
     worker.wait()
     hold.drop()
