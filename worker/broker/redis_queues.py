@@ -69,6 +69,10 @@ return taken
 _RECOVER = """
 local now = tonumber(redis.call('TIME')[1])
 local moved = 0
+-- Heard of in the future: the clock went back. It is given the time to be heard of again.
+for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + ARGV[1], '+inf')) do
+  redis.call('ZADD', KEYS[1], now, consumer)
+end
 for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])) do
   for list, held in pairs(cjson.decode(redis.call('HGET', KEYS[2], consumer) or '{}')) do
     while redis.call('LMOVE', held, list, 'LEFT', 'RIGHT') do moved = moved + 1 end

@@ -134,6 +134,13 @@ CLOCK = Key(
     "for ever",
     "the last position or fencing token given: microseconds since the epoch, always growing",
 )
+SWEPT = Key(
+    f"{ROOT}swept",
+    "string",
+    "sweep",
+    "for ever",
+    "when the last sweep was, in milliseconds: by it the next one sees that the server's clock stepped",
+)
 EVENTS = Key(
     f"{ROOT}events",
     "stream",
@@ -203,7 +210,7 @@ CONSUMER_LISTS = Key(
 
 KEYS = (
     *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
-    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, EVENTS, LOG, CANCELS),
+    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG, CANCELS),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )

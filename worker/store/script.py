@@ -37,6 +37,7 @@ from worker.store.keys import (
     LOG,
     PAYLOAD,
     STARTS,
+    SWEPT,
     TASK,
     THROTTLED,
     WAITING,
@@ -45,6 +46,12 @@ from worker.store.keys import (
 Argument = str | bytes | int
 # A message is given up for lost ever more slowly, but not slower than this many times `hint_after_s`.
 _HINT_MOST = 20
+# Workers sweep every two seconds: after so long without a sweep the clock stepped forward, or nobody was there.
+_UNSWEPT_MS = 10_000
+# A step back of the clock that is smaller than this is waited for: a lease that was given after it looks the same.
+_BACK_MS = 60_000
+# So many notes of lost messages are moved with a step back, which holds up the store for some tens of milliseconds.
+_HINTS_MOVED = 10_000
 
 _KEYS = {
     "task": TASK,
@@ -61,6 +68,7 @@ _KEYS = {
     "throttled": THROTTLED,
     "starts": STARTS,
     "clock": CLOCK,
+    "swept": SWEPT,
     "events": EVENTS,
     "log": LOG,
     "cancels": CANCELS,
@@ -146,6 +154,9 @@ def _filled(text: str, limits: StoreLimits) -> str:
             "log_kept_s": str(int(limits.log_kept_s)),
             "hint_ms": str(round(limits.hint_after_s * 1000)),
             "hint_most_ms": str(round(limits.hint_after_s * 1000) * _HINT_MOST),
+            "unswept_ms": str(_UNSWEPT_MS),
+            "back_ms": str(_BACK_MS),
+            "hints_moved": str(_HINTS_MOVED),
             "overdue_ms": str(round(limits.overdue_s * 1000)),
             "letters": str(int(limits.letters)),
             "letter_bytes": str(int(limits.letter_bytes)),

@@ -53,7 +53,7 @@ def violations(histories: Histories) -> list[str]:
         found += _agrees(task, told.get(task_id, _Told()))
         found += _ran(task, marks.get(task_id, []), once=task.script in histories.once)
     for task_id, of_task in marks.items():
-        found += _timely(task_id, of_task, told.get(task_id, _Told()))
+        found += _timely(task_id, of_task, told.get(task_id, _Told()), one_clock=histories.one_clock)
     return found
 
 
@@ -124,8 +124,11 @@ def _ran(task: Task, marks: Sequence[Mark], *, once: bool) -> Iterator[str]:
             yield f"{task.id}: run {run.number} is recorded as completed, and its command did not get to its end"
 
 
-def _timely(task_id: str, marks: Sequence[Mark], told: _Told) -> Iterator[str]:
-    """No command before its claim, none after the end of its run, and no two of one task at a time."""
+def _timely(task_id: str, marks: Sequence[Mark], told: _Told, *, one_clock: bool) -> Iterator[str]:
+    """No command before its claim, none after the end of its run, and no two of one task at a time.
+
+    Where the store has another clock than the commands only their own times are compared with each other.
+    """
     first: dict[int, Mark] = {}
     last: dict[int, Mark] = {}
     for mark in sorted(marks, key=lambda mark: mark.at_us):
@@ -133,8 +136,10 @@ def _timely(task_id: str, marks: Sequence[Mark], told: _Told) -> Iterator[str]:
         last[mark.run] = mark
     for run in sorted(first):
         claimed, ended = told.claimed.get(run), told.ended.get(run)
-        if claimed is None or first[run].at_ms < claimed:
+        if claimed is None or (one_clock and first[run].at_ms < claimed):
             yield f"{task_id}: run {run} started without a claim"
+        if not one_clock:
+            ended = None
         if ended and first[run].at_ms > ended[0]:
             yield f"{task_id}: run {run} started {first[run].at_ms - ended[0]} ms after its end was recorded"
         elif ended and last[run].at_ms > ended[0]:

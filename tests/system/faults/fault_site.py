@@ -17,6 +17,7 @@ import psutil
 
 from tests.system.faults import leftovers
 from tests.system.faults.checker import report, violations
+from tests.system.faults.clock import SteppedClock
 from tests.system.faults.history import ACCEPTED, BASH_MARK, START, TRIED, Histories, Mark, append, read
 from tests.system.faults.proxy import Proxy
 from tests.system.faults.store_server import StoreServer
@@ -43,11 +44,17 @@ class FaultSite(Site):
         fsync: str = "everysec",
         store: Path | None = None,
         state: Path | None = None,
+        clock: SteppedClock | None = None,
         **settings: Any,
     ) -> None:
-        """`store` and `state`: other folders than below the site's for the server and for all that workers keep."""
+        """`store` and `state`: other folders than below the site's for the server and for all that workers keep.
+
+        `clock`: the server's, else it has that of the machine.
+        """
         super().__init__(folder)
-        self.store = StoreServer(store or folder / "store", fsync=fsync)
+        server = clock.server() if clock else None
+        self.one_clock = clock is None
+        self.store = StoreServer(store or folder / "store", fsync=fsync, server=server)
         self.state = state or folder / ".penstock"
         self.produced = folder / "producers.history"
         self.performed = folder / "commands.history"
@@ -201,7 +208,12 @@ class FaultSite(Site):
 
     def histories(self) -> Histories:
         return Histories(
-            read(self.produced), read(self.performed), self.events(), self.tasks(), once=frozenset(self.once)
+            read(self.produced),
+            read(self.performed),
+            self.events(),
+            self.tasks(),
+            once=frozenset(self.once),
+            one_clock=self.one_clock,
         )
 
     def check(self, within_s: float = DEADLINE_S, allow_keys: Collection[str] = ()) -> Histories:

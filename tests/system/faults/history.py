@@ -41,13 +41,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """`once`: names of scripts whose commands must not start twice for one task."""
+    """`once`: names of scripts whose commands must not start twice for one task.
+
+    `one_clock`: commands and the store read the same clock, so that their times can be compared.
+    """
 
     producers: tuple[Mark, ...]
     commands: tuple[Mark, ...]
     events: tuple[Event, ...]
     tasks: Mapping[str, Task]
     once: frozenset[str] = frozenset()
+    one_clock: bool = True
 
     def ids(self, kind: str) -> frozenset[str]:
         return frozenset(mark.task for mark in self.producers if mark.kind == kind)

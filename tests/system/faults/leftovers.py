@@ -17,6 +17,7 @@ _STAYS = (
         "penstock:tasks:",
         "penstock:scripts:finished",
         "penstock:clock",
+        "penstock:swept",
         "penstock:events",
         "penstock:log:",
     ),

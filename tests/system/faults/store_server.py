@@ -12,14 +12,15 @@ import redis
 
 from tests.system.site import eventually
 from worker.embedded import Embedded
+from worker.embedded.locate import Server
 
 
 class StoreServer:
     """The product's own server, owned by this process, with its append-only file on."""
 
-    def __init__(self, folder: Path, *, fsync: str = "everysec") -> None:
+    def __init__(self, folder: Path, *, fsync: str = "everysec", server: Server | None = None) -> None:
         self._folder = folder
-        self._embedded = Embedded(folder)
+        self._embedded = Embedded(folder, server=server)
         self._fsync = fsync
         self.socket = self._embedded.socket
         self.celery_url = self._embedded.celery_url

@@ -3,6 +3,32 @@
 local limit = tonumber(ARGV[1])
 local overdue, rescued, publish = {}, {}, {}
 
+-- A clock that stepped, or a store that nobody swept for a while (it was away, or all workers were), tells nothing
+-- of how long a claim has not been renewed. What a claim had left at the last sweep it is given again: its worker
+-- then renews it, or ends its command, before anyone else may run the task. And nothing waits as long as a step back.
+local swept = tonumber(redis.call('GET', KEY.swept) or int(NOW))
+redis.call('SET', KEY.swept, int(NOW))
+local step = NOW - swept
+if step > LIMIT.unswept_ms then
+  local held = redis.call('ZRANGEBYSCORE', KEY.leases, '(' .. int(swept), int(NOW), 'WITHSCORES')
+  for at = 1, #held, 2 do redis.call('ZADD', KEY.leases, int(held[at + 1] + step), held[at]) end
+elseif step < -LIMIT.back_ms then
+  -- What is noted for so far ahead was noted before the step, were it not for a time that somebody asked for.
+  local before = '(' .. int(NOW + LIMIT.back_ms)
+  local held = redis.call('ZRANGEBYSCORE', KEY.leases, before, '+inf', 'WITHSCORES')
+  for at = 1, #held, 2 do redis.call('ZADD', KEY.leases, int(held[at + 1] + step), held[at]) end
+  local later = redis.call('ZRANGEBYSCORE', KEY.hints, before, '+inf', 'WITHSCORES', 'LIMIT', 0, LIMIT.hints_moved)
+  for at = 1, #later, 2 do
+    local task = read(later[at])
+    if not task.due then
+      hint(task, later[at + 1] + step)
+    elseif task.run ~= '0' then -- the pause before a retry
+      redis.call('HSET', KEY.task .. task.id, F.due, int(task.due + step))
+      hint(task, task.due + step)
+    end
+  end
+end
+
 local late = redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', int(NOW), 'LIMIT', 0, limit)
 for _, id in ipairs(late) do
   local task = read(id)
