@@ -72,6 +72,14 @@ async def task(records: Records, task_id: str = "t1") -> Task:
     return found
 
 
+async def prune(records: Records, **bounds: Any) -> tuple[str, ...]:
+    """Both halves of it at once."""
+    found = await records.prunable(**bounds)
+    assert await records.forget(found) == len(found)
+    assert await records.forget(found) == 0
+    return tuple(task.task_id for task in found)
+
+
 def test_a_task_goes_from_registered_to_completed_with_everything_recorded(play: Play) -> None:
     async def scene(records: Records) -> None:
         made = new(tags=("a", "ä"), trigger="api", retries=2, shown='{"file":"README.md","n":18446744073709551617}')

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.worker.records_model import CALLED, FINISHED, Model, Wanted
+from tests.worker.test_records import prune
 from worker.embedded import Embedded
 from worker.model import Claim, Claimed, Hint, NewTask, Refused, Resolution, RunLimits, Status
 from worker.store import Records, StoreLimits, connect
@@ -277,7 +278,7 @@ class Steps(RuleBasedStateMachine):
     @rule(script=st.sampled_from([None, None, *SCRIPTS]), besides=st.sampled_from([None, None, *SCRIPTS]))
     def prune(self, script: str | None, besides: str | None) -> None:
         others = [besides] if besides else []
-        pruned = self.play(self.records.prune(older_than_ms=None, keep_count=0, script=script, besides=others))
+        pruned = self.play(prune(self.records, older_than_ms=None, keep_count=0, script=script, besides=others))
         assert sorted(pruned) == sorted(self.model.prune(script, besides))
 
     @invariant()

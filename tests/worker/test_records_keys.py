@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.worker.test_records import DONE, WORKER, claimed, new, task
+from tests.worker.test_records import DONE, WORKER, claimed, new, prune, task
 from worker.embedded import Embedded
 from worker.model import Claimed, Refusal, Refused, Registered, Registration, Status
 from worker.store import InvalidName, Records
@@ -78,7 +78,7 @@ def test_a_key_is_free_again_when_its_task_was_pruned(store: Embedded, play: Pla
     async def scene(records: Records) -> None:
         await records.register(new("a", key=KEY))
         await records.resolve((await claimed(records, "a")).claim, DONE)
-        assert await records.prune(older_than_ms=0, keep_count=None) == ("a",)
+        assert await prune(records, older_than_ms=0, keep_count=None) == ("a",)
         with redis.Redis.from_url(store.url, protocol=2) as client:
             assert not client.exists("penstock:idempotency")
         assert await records.register(new("b", key=KEY)) == Registration(Registered.CREATED, "b")

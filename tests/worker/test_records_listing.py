@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.worker.test_records import prune
 from worker.model import Claimed, NewTask, Resolution, Status
 from worker.store import InvalidName, Records
 
@@ -100,7 +101,7 @@ def test_a_page_goes_on_where_it_stopped_when_its_last_task_moved_or_went(play: 
         assert [task.id for task in first.tasks] == ["t5", "t4"]
         await finish(records, "t4")
         await finish(records, "t3")
-        assert sorted(await records.prune(older_than_ms=None, keep_count=0)) == ["t3", "t4"]
+        assert sorted(await prune(records, older_than_ms=None, keep_count=0)) == ["t3", "t4"]
         rest = await records.list(status=Status.PENDING, limit=2, before=first.next)
         assert ([task.id for task in rest.tasks], rest.total) == (["t2", "t1"], 4)
 
@@ -151,17 +152,17 @@ def test_only_final_tasks_are_pruned_oldest_first_and_in_bounded_steps(play: Pla
             if number not in (0, 4):
                 await finish(records, f"t{number}")
         await records.claim("t4", "w", 60)
-        assert await records.prune(older_than_ms=3600_000, keep_count=None) == ()
-        assert await records.prune(older_than_ms=None, keep_count=100) == ()
-        assert await records.prune(older_than_ms=None, keep_count=None) == ()
+        assert await prune(records, older_than_ms=3600_000, keep_count=None) == ()
+        assert await prune(records, older_than_ms=None, keep_count=100) == ()
+        assert await prune(records, older_than_ms=None, keep_count=None) == ()
         removed: list[str] = []
-        while step := await records.prune(older_than_ms=None, keep_count=1, limit=2):
+        while step := await prune(records, older_than_ms=None, keep_count=1, limit=2):
             assert len(step) <= 2
             removed += step
         assert sorted(removed) == ["t1", "t2", "t3", "t5", "t6"]
         assert await records.get("t1") is None
         assert sorted(await walk(records, 10)) == ["t0", "t4", "t7"]
-        assert await records.prune(older_than_ms=0, keep_count=None) == ("t7",)
+        assert await prune(records, older_than_ms=0, keep_count=None) == ("t7",)
         assert (await records.counts())[Status.COMPLETED] == 0
 
     play(scene)
@@ -173,11 +174,29 @@ def test_an_id_is_free_again_after_its_task_was_pruned_and_old_claims_stay_refus
         old = await records.claim("a", "w", 60)
         assert isinstance(old, Claimed)
         await records.resolve(old.claim, Resolution(Status.COMPLETED))
-        await records.prune(older_than_ms=0, keep_count=None)
+        await prune(records, older_than_ms=0, keep_count=None)
         now = await records.claim("a", "w", 60, new("a"))
         assert isinstance(now, Claimed)
         assert now.claim.token > old.claim.token
         assert (await records.resolve(old.claim, Resolution(Status.FAILED))).outcome == "stale"
+
+    play(scene)
+
+
+def test_what_was_to_be_forgotten_stays_when_its_id_is_a_new_tasks(play: Play) -> None:
+    """Somebody else was quicker, and a producer too."""
+
+    async def scene(records: Records) -> None:
+        await records.register(new("a"))
+        await finish(records, "a")
+        found = await records.prunable(older_than_ms=0, keep_count=None)
+        assert await prune(records, older_than_ms=0, keep_count=None) == ("a",)
+        await records.register(new("a"))
+        assert await records.forget(found) == 0
+        await a_millisecond()
+        await finish(records, "a")
+        assert await records.forget(found) == 0
+        assert await records.get("a")
 
     play(scene)
 
@@ -196,7 +215,7 @@ def test_pending_tasks_are_walked_newest_first_while_they_change(play: Play) -> 
         assert await records.pending(after="t3", limit=2) == ("t2", "t1")
         assert await records.pending(after="t0") == ()
         # The place of a task that is forgotten is unknown: from the start again, rather than miss any.
-        await records.prune(older_than_ms=None, keep_count=0)
+        await prune(records, older_than_ms=None, keep_count=0)
         assert await records.pending(after="t3", limit=2) == ("later", "t2")
         with pytest.raises(InvalidName):
             await records.pending(after="../x")
@@ -213,19 +232,19 @@ def test_each_script_may_have_bounds_of_its_own(play: Play) -> None:
             await records.register(new(f"{script}{number}", script))
             await finish(records, f"{script}{number}")
             await a_millisecond()  # so that one is older than the next
-        assert await records.prune(older_than_ms=None, keep_count=2, script="a") == ("a0",)
-        assert await records.prune(older_than_ms=None, keep_count=2, script="a") == ()
-        assert await records.prune(older_than_ms=None, keep_count=2, script="unknown") == ()
-        assert await records.prune(older_than_ms=None, keep_count=4, besides=["a"], limit=1) == ("b1",)
-        assert await records.prune(older_than_ms=None, keep_count=4, besides=["a"]) == ("c2",)
-        assert await records.prune(older_than_ms=0, keep_count=None, besides=["a", "b"]) == ("c5", "c8")
+        assert await prune(records, older_than_ms=None, keep_count=2, script="a") == ("a0",)
+        assert await prune(records, older_than_ms=None, keep_count=2, script="a") == ()
+        assert await prune(records, older_than_ms=None, keep_count=2, script="unknown") == ()
+        assert await prune(records, older_than_ms=None, keep_count=4, besides=["a"], limit=1) == ("b1",)
+        assert await prune(records, older_than_ms=None, keep_count=4, besides=["a"]) == ("c2",)
+        assert await prune(records, older_than_ms=0, keep_count=None, besides=["a", "b"]) == ("c5", "c8")
         left = [task.id for task in (await records.list()).tasks]
         assert left == ["b7", "a6", "b4", "a3"]
-        assert await records.prune(older_than_ms=0, keep_count=None) == ("a3", "b4", "a6", "b7")
+        assert await prune(records, older_than_ms=0, keep_count=None) == ("a3", "b4", "a6", "b7")
         for hostile in ("A", "a:b", "", "*"):
             with pytest.raises(InvalidName):
-                await records.prune(older_than_ms=0, keep_count=None, script=hostile)
+                await prune(records, older_than_ms=0, keep_count=None, script=hostile)
             with pytest.raises(InvalidName):
-                await records.prune(older_than_ms=0, keep_count=None, besides=[hostile])
+                await prune(records, older_than_ms=0, keep_count=None, besides=[hostile])
 
     play(scene)

@@ -180,6 +180,15 @@ class Overdue:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A final task, and when it finished, in milliseconds since the epoch."""
+
+    task_id: str
+    script: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What one sweep did, and what is to be published now. `more`: it stopped at its limit."""
 

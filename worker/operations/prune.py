@@ -26,16 +26,16 @@ async def prune(
 
     Of one script, or of all but those in `besides`; None is no bound.
 
-    A task that is not final is never touched. Bounded steps; interrupted, it goes on with the next call, except that
-    files whose record was just removed may stay.
+    A task that is not final is never touched. Bounded steps; interrupted at any place, it goes on with the next call:
+    the record goes last, so that no files are left which nobody knows of.
     """
     removed = 0
     age_ms = None if age_s is None else round(age_s * 1000)
-    while task_ids := await records.prune(older_than_ms=age_ms, keep_count=count, script=script, besides=besides):
-        for task_id in task_ids:
-            if not await asyncio.to_thread(files.remove, task_id):
-                _logger.warning("files of a pruned task could not be removed", task=task_id)
-        removed += len(task_ids)
+    while found := await records.prunable(older_than_ms=age_ms, keep_count=count, script=script, besides=besides):
+        for task in found:
+            if not await asyncio.to_thread(files.remove, task.task_id):
+                _logger.warning("files of a pruned task could not be removed", task=task.task_id)
+        removed += await records.forget(found)
     if removed:
         _logger.info("pruned", tasks=removed, script=script)
     return removed

@@ -16,6 +16,7 @@ from worker.model.answers import (
     Cancelled,
     CancelOutcome,
     Claimed,
+    Finished,
     Hint,
     Overdue,
     Refusal,
@@ -49,7 +50,8 @@ class Records:
         self._resolve = Script(redis, "resolve", limits, "waiting")
         self._cancel = Script(redis, "cancel", limits)
         self._sweep = Script(redis, "sweep", limits, "waiting")
-        self._prune = Script(redis, "prune", limits)
+        self._prunable = Script(redis, "prunable", limits)
+        self._forget = Script(redis, "forget", limits)
 
     async def register(self, new: NewTask) -> Registration:
         """Record a task with its run 0 pending.
@@ -188,7 +190,7 @@ class Records:
             more=more == 1,
         )
 
-    async def prune(
+    async def prunable(
         self,
         *,
         older_than_ms: int | None,
@@ -196,21 +198,33 @@ class Records:
         script: str | None = None,
         besides: Collection[str] = (),
         limit: int = 200,
-    ) -> tuple[str, ...]:
-        """Remove final tasks that finished longer ago, and the oldest beyond `keep_count`; None is no bound.
+    ) -> tuple[Finished, ...]:
+        """Final tasks that finished longer ago, and the oldest beyond `keep_count`; None is no bound.
 
-        Of that script, or of all; those in `besides`, which have bounds of their own, are neither removed nor counted.
-        At most `limit` in one call, the oldest first: call again until nothing comes back. The caller removes
-        what else is kept under the ids returned.
+        Of that script, or of all; those in `besides`, which have bounds of their own, are neither found nor counted.
+        At most `limit`, the oldest first. `forget` them when whatever else is kept under their ids is gone, and call
+        again until nothing comes back.
         """
-        removed = await self._prune(
+        found = await self._prunable(
             "" if older_than_ms is None else older_than_ms,
             "" if keep_count is None else keep_count,
             max(1, limit),
             "" if script is None else checked_script(script),
             *(checked_script(each) for each in besides),
         )
-        return tuple(task_id.decode() for task_id in removed)
+        return tuple(
+            Finished(task_id.decode(), script.decode(), int(at))
+            for task_id, script, at in zip(found[0::3], found[1::3], found[2::3], strict=True)
+        )
+
+    async def forget(self, tasks: Collection[Finished]) -> int:
+        """Remove their records; how many were there. One whose id has become a new task's stays."""
+        if not tasks:
+            return 0
+        removed = await self._forget(
+            *(part for task in tasks for part in (checked_id(task.task_id), checked_script(task.script), task.at))
+        )
+        return int(removed)
 
     async def get(self, task_id: str) -> Task | None:
         return await reading.read_task(self._redis, task_id)

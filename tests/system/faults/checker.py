@@ -7,7 +7,7 @@ records. The checker knows nothing of the fault that was played, so it ends ever
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.system.faults.history import ACCEPTED, END, START, TRIED, Histories, Mark
@@ -57,16 +57,24 @@ def violations(histories: Histories) -> list[str]:
     return found
 
 
+def ended(events: Sequence[Event], scripts: Collection[str]) -> set[str]:
+    """The tasks of these scripts that are over by their last event: a record of them may be gone."""
+    last = {event.task_id: event for event in events if event.script in scripts}
+    return {task_id for task_id, event in last.items() if event.kind in _ENDS}
+
+
 def _unheard_of(histories: Histories) -> Iterator[str]:
     tried = histories.ids(TRIED) | histories.ids(ACCEPTED)
     for task_id in sorted(set(histories.tasks) - tried):
         yield f"{task_id}: recorded, but no producer tried to submit it"
-    for task_id in sorted({mark.task for mark in histories.commands} - set(histories.tasks)):
+    gone = ended(histories.events, histories.forgotten)
+    for task_id in sorted({mark.task for mark in histories.commands} - set(histories.tasks) - gone):
         yield f"{task_id}: a command ran for it, but there is no such task"
 
 
 def _lost(histories: Histories) -> Iterator[str]:
-    for task_id in sorted(histories.ids(ACCEPTED)):
+    gone = ended(histories.events, histories.forgotten)
+    for task_id in sorted(histories.ids(ACCEPTED) - gone):
         task = histories.tasks.get(task_id)
         if task is None:
             yield f"{task_id}: accepted, and lost"

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from tests.system.faults import leftovers
-from tests.system.faults.checker import report, violations
+from tests.system.faults.checker import ended, report, violations
 from tests.system.faults.clock import SteppedClock
 from tests.system.faults.history import ACCEPTED, BASH_MARK, START, TRIED, Histories, Mark, append, read
 from tests.system.faults.proxy import Proxy
@@ -59,6 +59,7 @@ class FaultSite(Site):
         self.produced = folder / "producers.history"
         self.performed = folder / "commands.history"
         self.once: set[str] = set()
+        self.forgotten: set[str] = set()  # scripts whose finished tasks may be pruned while the test lasts
         self.stack = ExitStack()
         self.proxies: list[Proxy] = []
         worker = {"lease": lease_s, "minFreeDisk": 0, "shutdownGrace": 2, **settings.pop("worker", {})}
@@ -206,6 +207,12 @@ class FaultSite(Site):
         events: tuple[Event, ...] = self.ask(everything)
         return events
 
+    def now_ms(self) -> int:
+        """By the store's clock."""
+        with self.store.client() as server:
+            seconds, microseconds = server.time()  # type: ignore[misc]
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     def histories(self) -> Histories:
         return Histories(
             read(self.produced),
@@ -213,6 +220,7 @@ class FaultSite(Site):
             self.events(),
             self.tasks(),
             once=frozenset(self.once),
+            forgotten=frozenset(self.forgotten),
             one_clock=self.one_clock,
         )
 
@@ -225,7 +233,8 @@ class FaultSite(Site):
 
         def all_ended() -> bool:
             tasks = self.tasks()
-            return accepted <= set(tasks) and all(task.status.final for task in tasks.values())
+            gone = ended(self.events(), self.forgotten) if self.forgotten else set()
+            return accepted <= set(tasks) | gone and all(task.status.final for task in tasks.values())
 
         try:
             eventually(all_ended, "the end of all tasks", within_s)

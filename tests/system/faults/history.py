@@ -43,6 +43,7 @@ class Mark:
 class Histories:
     """`once`: names of scripts whose commands must not start twice for one task.
 
+    `forgotten`: names of scripts whose tasks may have no record any more, when they have ended.
     `one_clock`: commands and the store read the same clock, so that their times can be compared.
     """
 
@@ -51,6 +52,7 @@ class Histories:
     events: tuple[Event, ...]
     tasks: Mapping[str, Task]
     once: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
     one_clock: bool = True
 
     def ids(self, kind: str) -> frozenset[str]:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import redis
 
 from tests.system.faults.clock import SteppedClock
 from tests.system.faults.fault_site import LEASE_S, FaultSite
@@ -98,7 +97,7 @@ def test_a_lost_message_is_published_again_when_the_clock_of_the_store_steps(
         assert server.delete(*list_keys("penstock")) == 1
         clock.step(step_s)
         site.worker("two", ready=False)
-        eventually(lambda: abs(int(server.get("penstock:swept") or 0) - now_ms(server)) < 5000, "a sweep")
+        eventually(lambda: abs(int(server.get("penstock:swept") or 0) - site.now_ms()) < 5000, "a sweep")
     clock.step(28)  # of the half minute after which a message counts as lost
     assert site.finished(task_id, within_s=10).status == "completed"
     site.check()
@@ -142,8 +141,3 @@ def test_the_clock_of_a_workers_host_changes_nothing(folder: Path, clock: Steppe
         task = site.finished(tasks[0]).runs[0]
         site.check()
     assert task.duration_ms is not None and 0 < task.duration_ms < 60_000
-
-
-def now_ms(server: redis.Redis) -> int:
-    seconds, microseconds = server.time()  # type: ignore[misc]
-    return int(seconds) * 1000 + int(microseconds) // 1000
