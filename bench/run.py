@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import latency, log, memory, store, throughput
+from bench import latency, log, memory, recovery, store, throughput
 from bench.program import options, positive, report
 
 
@@ -19,6 +19,7 @@ def main() -> int:
             lambda: memory.measure(20, 1, many=2),
             lambda: log.measure(1, 1, at_once=2),
             lambda: store.measure(40, 1, at_once=8),
+            lambda: recovery.measure(1, slow=False),
         ]
     else:
         rounds = chosen.rounds
@@ -29,6 +30,7 @@ def main() -> int:
             lambda: memory.measure(1000, 1),  # it hardly differs from round to round
             lambda: log.measure(32, rounds),
             lambda: store.measure(5000, rounds),
+            lambda: recovery.measure(1),  # what it waits for are fixed times
         ]
     return report(parts, chosen.json)
 

@@ -120,6 +120,11 @@ class Worker(ABC):
         """Those of the worker, without the store."""
         return tree(self._process.pid)
 
+    @property
+    def pid(self) -> int:
+        """Of the worker that was started last."""
+        return self._process.pid
+
     def send(self, script: str, payload: Mapping[str, Any], queue: str = QUEUE) -> str:
         return str(self._producer.send_task(f"penstock.{script}", kwargs=payload, queue=queue).id)
 
@@ -166,24 +171,39 @@ class Worker(ABC):
     def _log_tail(self) -> str:
         return (self.folder / "worker.log").read_text("utf-8", "replace")[-2000:]
 
+    def kill(self) -> None:
+        """End the worker with all that is below it at once, as when its container or its host dies."""
+        end(self._process)
+
+    def start_another(self) -> None:
+        """After the first was killed, or beside one that hangs; ends with it. Returns before it consumes."""
+        self._processes.append(self._launch(PENSTOCK_WORKER_NAME="another"))
+        self._process = self._processes[-1]
+
     @contextmanager
     def _started(self) -> Iterator[None]:
+        self._arguments = self.command()
+        self._process = self._launch()
+        self._processes = [self._process]
+        try:
+            yield
+        finally:
+            for process in self._processes:
+                end(process)
+
+    def _launch(self, **more: str) -> subprocess.Popen[bytes]:
         environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         environ["TMPDIR"] = str(self.folder)  # multiprocessing leaves a folder there when it is killed
-        with open(self.folder / "worker.log", "wb") as log:
-            self._process = subprocess.Popen(
-                self.command(),
+        with open(self.folder / "worker.log", "ab") as log:
+            return subprocess.Popen(
+                self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={**environ, **self.environment()},
+                env={**environ, **self.environment(), **more},
                 start_new_session=True,
             )
-        try:
-            yield
-        finally:
-            end(self._process)
 
 
 class PenstockWorker(Worker):
