@@ -25,6 +25,8 @@ from worker.broker.rabbit_queues import DEAD
 from worker.embedded import Embedded
 
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the wrapper beside it, which changes user and folders
+# A queue that a site may open for plain documents.
+PLAIN = "uploads"
 # Below the deadline of a test, of which it is the first part.
 _INSTALL_S = 100
 _START_S = 90
@@ -207,14 +209,14 @@ class RabbitSite(Site):
     def settings(self, **settings: Any) -> None:
         super().settings(broker={"url": self.node.url}, store={"url": self._store.url}, **settings)
 
-    def put(self, body: bytes, **message: Any) -> None:
+    def put(self, body: bytes, queue: str = "penstock", **message: Any) -> None:
         """A message written by hand, with its properties; `headers` are those of the application."""
         headers = message.pop("headers", None)
-        self.put_message(amqp.Message(body, application_headers=headers, **message))
+        self.put_message(amqp.Message(body, application_headers=headers, **message), queue)
 
-    def put_message(self, message: amqp.Message) -> None:
+    def put_message(self, message: amqp.Message, queue: str = "penstock") -> None:
         with self.node.connect() as connection, connection.channel() as channel:
-            channel.basic_publish(message, exchange="", routing_key="penstock")
+            channel.basic_publish(message, exchange="", routing_key=queue)
 
     def queued(self, queue: str = "penstock") -> tuple[int, int]:
         """How many messages are ready in a queue, and how many consumers it has."""
@@ -251,7 +253,7 @@ class RabbitSite(Site):
         self._store.stop()
         shutil.rmtree(self._store.folder, ignore_errors=True)
         with self.node.connect() as connection:
-            for queue in ("penstock", DEAD):
+            for queue in ("penstock", PLAIN, DEAD):
                 with connection.channel() as channel:
                     channel.queue_delete(queue)
 

@@ -16,13 +16,15 @@ from typing import Any
 import amqp
 import pytest
 
-from tests.system.rabbit import Node, RabbitSite
+from tests.system.rabbit import PLAIN, Node, RabbitSite
 from tests.system.site import eventually
 
 # The scenes themselves: each runs here with the `site` below.
 from tests.system.test_celery import *  # noqa: F403
 from tests.system.test_celery import COMMANDS, declare_scripts
 from worker.broker.rabbit_queues import DEAD, quorum_queue
+from worker.model import Task
+from worker.model.listing import TaskPage
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +38,14 @@ def node() -> Iterator[Node]:
 def site(request: pytest.FixtureRequest, node: Node) -> Iterator[RabbitSite]:
     site = RabbitSite(Path(tempfile.mkdtemp(prefix="ps")), node)
     declare_scripts(site)
+    site.settings(queues={PLAIN: {"plain": "echo"}})
     site.start(*COMMANDS[request.param])
     yield site
     try:
         site.stop()
         assert [process.returncode for process in site.processes] == [0] * len(site.processes)
         assert site.queued() == (0, 0)
+        assert site.queued(PLAIN) == (0, 0)
         assert site.queued(DEAD) == (0, 0)
     finally:
         site.close()
@@ -143,6 +147,48 @@ def test_the_queues_are_quorum_queues_with_dead_letters(site: RabbitSite) -> Non
             channel.queue_declare("penstock", durable=True, auto_delete=False, arguments=ours.queue_arguments)
         with connection.channel() as channel, pytest.raises(amqp.exceptions.PreconditionFailed):
             channel.queue_declare("penstock", durable=True, auto_delete=False)
+
+
+def plain_tasks(site: RabbitSite) -> dict[str, Task]:
+    tasks: TaskPage = site.ask(lambda store: store.records.list(script="echo", limit=500))
+    return {task.id: task for task in tasks.tasks if task.queue == PLAIN}
+
+
+def test_a_plain_document_in_a_queue_that_is_opened_for_it_is_a_task(site: RabbitSite) -> None:
+    """Whatever it says of itself, or nothing."""
+    before = set(plain_tasks(site))
+    for properties in ({}, JSON, {"content_type": "text/plain"}, {"headers": {"x-from": "a device"}}):
+        site.put(b'{"big": %d, "task": "penstock.code", "id": "mine"}' % 2**70, PLAIN, **properties)
+    new = eventually(lambda: len(found := set(plain_tasks(site)) - before) == 4 and found, "four tasks")
+    for task_id in new:
+        task = site.finished(task_id)
+        assert (task.status, task.script, task.payload["big"]) == ("completed", "echo", 2**70)
+    assert site.task("mine") is None
+    eventually(lambda: site.queued(PLAIN)[0] == 0, "all acknowledged")
+
+
+def test_a_plain_document_with_an_id_of_its_message_is_one_task(site: RabbitSite) -> None:
+    for _ in range(2):
+        site.put(b'{"a": 1}', PLAIN, message_id="upload-7")
+    assert site.finished("upload-7").payload == {"a": 1}
+    site.put(b'{"a": 2}', PLAIN, message_id="upload-7")
+    assert site.finished(site.send("echo", {})).status == "completed"
+    eventually(lambda: site.queued(PLAIN)[0] == 0, "all acknowledged")
+    assert site.finished("upload-7").payload == {"a": 1}
+
+
+@pytest.mark.parametrize("body", [b"5", b'{"a": 1', b"\xff\x00", b"", b'{"a": 1, "a": 2}'])
+def test_what_is_no_document_there_is_a_malformed_payload(site: RabbitSite, body: bytes) -> None:
+    before = set(plain_tasks(site))
+    site.put(body, PLAIN)
+    (new,) = eventually(lambda: set(plain_tasks(site)) - before, "a task")
+    assert site.finished(new).reason == "malformed-payload"
+
+
+def test_messages_of_celery_go_through_such_a_queue_too(site: RabbitSite) -> None:
+    site.put(b'[[], {"a": 3}, {}]', PLAIN, **JSON, **message(task_id="through-the-other"))
+    task = site.finished("through-the-other")
+    assert (task.status, task.queue, task.payload) == ("completed", PLAIN, {"a": 3})
 
 
 def test_submit_publishes_and_run_follows(site: RabbitSite) -> None:

@@ -52,16 +52,14 @@ def read_message(
 def _identity(
     message: Any, queue: str, headers: dict[str, Any], plain: Mapping[str, str]
 ) -> tuple[str, str, dict[str, Any]]:
-    try:
-        name, task_id = identify(headers, message.body)
-    except NotAMessage:
-        script = plain.get(queue)
-        if script is None or "task" in headers:
-            raise
+    script = plain.get(queue)
+    # There the body is the producer's own, whatever its fields are called: nothing in it names a task or an id.
+    if script is not None and "task" not in headers:
         # A producer that wants a second delivery to be the same task names the message.
         named = message.properties.get("message_id")
         task_id = named if isinstance(named, str) and TASK_ID.match(named) else str(uuid.uuid4())
         return task_id, TASK_PREFIX + script, {PLAIN_HEADER: 1}
+    name, task_id = identify(headers, message.body)
     # Only who makes an envelope itself may say that there is none.
     return task_id, name, {key: value for key, value in headers.items() if key != PLAIN_HEADER}
 
