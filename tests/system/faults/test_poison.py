@@ -12,6 +12,7 @@ from tests.system.faults.places import DONE, ends
 from tests.system.faults.poison import HARMLESS, MALFORMED, PICKLE_MARK, UNREADABLE, message
 from tests.system.site import eventually
 from worker.daemons.wiring import Store
+from worker.model import Task
 from worker.store.dead_letters import DeadLetters
 
 SCHEMA = {"type": "object", "additionalProperties": False, "properties": {"a": {"type": "integer"}}}
@@ -112,3 +113,56 @@ def test_a_replayed_letter_becomes_a_task_once_there_is_a_script_for_it(steps: F
     assert ends(steps, "late") == (DONE,)
     assert letters(steps) == set()
     steps.check()
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[FaultSite]:
+    """With a queue for plain documents."""
+    with FaultSite(folder, queues={"uploads": {"plain": "step"}}) as site:
+        site.script("step", "cat", once=True)
+        yield site
+
+
+def uploaded(site: FaultSite, count: int) -> list[Task]:
+    """The tasks that were made of documents, when there are so many; no producer knows their ids."""
+
+    def look() -> list[Task]:
+        found = [task for task in site.tasks().values() if task.script == "step"]
+        return found if len(found) >= count else []
+
+    found = eventually(look, f"{count} tasks")
+    for task in found:
+        site.tried(task.id)
+    return [site.finished(task.id) for task in found]
+
+
+def test_a_plain_document_in_a_queue_that_is_opened_for_it_is_a_task(opened: FaultSite) -> None:
+    """Whatever it says of itself; what is no document is malformed, and elsewhere it is a dead letter."""
+    opened.script("other", "exit 0")
+    opened.worker("one")
+    opened.push(b'{"big": %d, "task": "penstock.other", "id": "mine", "args": []}' % 2**70, "uploads")
+    (task,) = uploaded(opened, 1)
+    assert (task.status, task.queue, task.payload["big"]) == ("completed", "uploads", 2**70)
+    for raw in (b"5", b'{"a": 1', b"\xff\x00", b"", b'{"a": 1, "a": 2}'):
+        opened.push(raw, "uploads")
+    assert [task.reason for task in uploaded(opened, 6)].count("malformed-payload") == 5
+    opened.push(b'{"a": 1}')
+    eventually(lambda: letters(opened) == {b'{"a": 1}'}, "a dead letter")
+    opened.check()
+    assert opened.task("mine") is None
+
+
+def test_a_plain_document_is_one_task_though_its_worker_is_killed(opened: FaultSite) -> None:
+    """It gets its id before anything is done with it."""
+    proxy = opened.proxy()
+    worker = opened.worker("one", via=proxy)
+    hold = proxy.hold_request("EVALSHA", "uploads", "step")
+    opened.push(b'{"n": 1}', "uploads")
+    hold.wait()
+    opened.kill(worker)
+    hold.drop()
+    opened.worker("two")
+    (task,) = uploaded(opened, 1)
+    assert task.payload == {"n": 1}
+    assert ends(opened, task.id) == (DONE,)
+    opened.check()
