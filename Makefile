@@ -49,7 +49,7 @@ docs: dev ## write docs/reference and schemas/ from the code
 
 schemas: docs
 
-bench: install ## Penstock beside a bare loop and plain Celery: speed, latency, memory, log (about 5 minutes)
+bench: install ## Penstock beside a bare loop and plain Celery: speed, latency, memory, log, recovery (about 9 minutes)
 	$(BIN)/python -m bench.run
 
 faults: dev ## the same faults played to plain Celery and to Penstock, as a table (about 6 minutes)
