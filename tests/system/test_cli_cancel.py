@@ -317,6 +317,21 @@ def test_a_replayed_letter_is_in_its_queue_as_it_came(site: Deployment) -> None:
     assert site.penstock("dead-letters", "show", letter).code == 66
 
 
+def test_what_was_replayed_or_dropped_is_told_as_json(site: Deployment) -> None:
+    letters = [buried(site, b"as json %d" % number, "another-queue") for number in range(3)]
+    done = site.penstock("dead-letters", "replay", letters[0], "no-such", "--json")
+    assert done.code == 66
+    assert fits("dead-letters-done", done.out) == {
+        "letters": [{"id": letters[0], "outcome": "replayed"}, {"id": "no-such", "outcome": "unknown"}],
+        "count": 1,
+    }
+    done = site.penstock("dead-letters", "drop", letters[1], "--json")
+    assert done.code == 0
+    assert fits("dead-letters-done", done.out) == {"letters": [{"id": letters[1], "outcome": "dropped"}], "count": 1}
+    every = fits("dead-letters-done", site.penstock("dead-letters", "drop", "--all", "--json").out)
+    assert every["letters"] == [] and every["count"] >= 1
+
+
 def test_what_a_worker_cannot_read_is_kept_again_when_it_is_replayed_too_early(site: Deployment) -> None:
     message = {
         "body": "W10=",

@@ -161,6 +161,19 @@ def test_what_was_dropped_is_gone_and_dropping_it_again_does_nothing(
     letters(scene)
 
 
+def test_a_letter_that_came_again_since_it_was_read_is_not_dropped(letters: Callable[..., Any]) -> None:
+    async def scene(dead: DeadLetters) -> None:
+        id = await dead.add("q", b"x", "r", "s")
+        await dead.add("q", b"x", "r", "s")
+        assert not await dead.drop(id, times=1)
+        assert (await dead.list()).size == 1
+        assert await dead.drop(id, times=2)
+        assert not await dead.drop(id, times=2)
+        assert ((await dead.list()).total, (await dead.list()).size) == (0, 0)
+
+    letters(scene)
+
+
 @pytest.mark.parametrize("id", ["", "..", "a" * 23, "A" * 24, "a" * 25, "a" * 23 + "\n", "*" * 24])
 def test_a_hostile_id_is_refused(letters: Callable[..., Any], id: str) -> None:
     async def scene(dead: DeadLetters) -> None:

@@ -40,6 +40,14 @@ class ReadAtOnce:
         await self._letters.add(queue, raw, "still no message", "worker")
 
 
+class ReadAtLast(DeadLetters):
+    """Letters that a consumer cannot read as little as before, in the last moment before they would be dropped."""
+
+    async def drop(self, id: str, *, times: int | None = None) -> bool:
+        await self.add("work", RAW, "still no message", "worker")
+        return await super().drop(id, times=times)
+
+
 def test_a_replayed_letter_is_in_its_queue_byte_for_byte_and_no_letter_any_more(store: Embedded) -> None:
     async def scene(client: Redis, letters: DeadLetters) -> None:
         letter_id = await letters.add("work", RAW, "it is no JSON", "worker")
@@ -58,6 +66,16 @@ def test_a_letter_that_comes_back_at_once_is_kept(store: Embedded) -> None:
         assert await replay(letters, ReadAtOnce(letters), letter_id)
         kept = await letters.get(letter_id)
         assert kept and kept[1] == RAW and kept[0].reason == "still no message"
+
+    play(store, scene)
+
+
+def test_a_letter_that_comes_back_while_it_would_be_dropped_is_kept(store: Embedded) -> None:
+    async def scene(client: Redis, letters: DeadLetters) -> None:
+        letter_id = await letters.add("work", RAW, "it is no JSON", "worker")
+        assert await replay(ReadAtLast(client), RedisRepublisher(client), letter_id)
+        kept = await letters.get(letter_id)
+        assert kept and kept[1] == RAW and kept[0].times == 2
 
     play(store, scene)
 

@@ -92,8 +92,9 @@ def show(home: Path, letter_id: str, raw: bool, as_json: bool) -> int:
 
 @command.command("replay")
 @click.argument("letter_ids", metavar="ID...", nargs=-1, required=True)
+@json_option("{letters, count}, each with its outcome,")
 @click.pass_obj
-def replay(home: Path, letter_ids: tuple[str, ...]) -> int:
+def replay(home: Path, letter_ids: tuple[str, ...], as_json: bool) -> int:
     """Put them back into their queues, as they came.
 
     For instance when the script that they name is declared now. What still cannot be read comes back here. Exit code
@@ -104,14 +105,15 @@ def replay(home: Path, letter_ids: tuple[str, ...]) -> int:
       penstock dead-letters replay 1f6a...
       penstock dead-letters list --json | jq -r '.letters[].id' | xargs penstock dead-letters replay
     """
-    return _each(letter_ids, asyncio.run(_replay(home, letter_ids)), "replayed")
+    return _each(letter_ids, asyncio.run(_replay(home, letter_ids)), "replayed", as_json)
 
 
 @command.command("drop")
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All that there are.")
+@json_option("{letters, count}, each with its outcome,")
 @click.pass_obj
-def drop(home: Path, letter_ids: tuple[str, ...], every: bool) -> int:
+def drop(home: Path, letter_ids: tuple[str, ...], every: bool, as_json: bool) -> int:
     """Forget them.
 
     Exit code 66 when an id is unknown; the others are dropped all the same.
@@ -125,9 +127,12 @@ def drop(home: Path, letter_ids: tuple[str, ...], every: bool) -> int:
         raise click.UsageError("name letters, or give --all")
     if every:
         count = asyncio.run(_drop_all(home))
-        click.echo(f"{count} dropped")
+        if as_json:
+            _print_done([], count)
+        else:
+            click.echo(f"{count} dropped")
         return exit_codes.COMPLETED
-    return _each(letter_ids, asyncio.run(_drop(home, letter_ids)), "dropped")
+    return _each(letter_ids, asyncio.run(_drop(home, letter_ids)), "dropped", as_json)
 
 
 async def _page(home: Path, limit: int, before: str | None) -> DeadLetterPage:
@@ -206,12 +211,22 @@ async def _drop_all(home: Path) -> int:
         return await DeadLetters(store.redis).drop_all()
 
 
-def _each(letter_ids: tuple[str, ...], done: list[bool], what: str) -> int:
+def _each(letter_ids: tuple[str, ...], done: list[bool], what: str, as_json: bool) -> int:
     from engine.log.text import printable
 
-    for letter_id, one in zip(letter_ids, done, strict=True):
-        click.echo(f"{printable(letter_id, 100)} {what if one else 'is unknown'}")
+    if as_json:
+        outcomes = [(id, what if one else "unknown") for id, one in zip(letter_ids, done, strict=True)]
+        _print_done(outcomes, sum(done))
+    else:
+        for letter_id, one in zip(letter_ids, done, strict=True):
+            click.echo(f"{printable(letter_id, 100)} {what if one else 'is unknown'}")
     return exit_codes.COMPLETED if all(done) else exit_codes.NO_INPUT
+
+
+def _print_done(outcomes: list[tuple[str, str]], count: int) -> None:
+    from worker.cli.terminal import print_json
+
+    print_json({"letters": [{"id": id, "outcome": outcome} for id, outcome in outcomes], "count": count})
 
 
 def _list(page: DeadLetterPage) -> None:

@@ -218,6 +218,23 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
         "What `penstock dead-letters show --json` prints.",
         _LETTER,
     ),
+    "dead-letters-done": _document(
+        "Penstock dead letters, replayed or dropped",
+        "What `penstock dead-letters replay --json` and `penstock dead-letters drop --json` print.",
+        {
+            "letters": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "id": {"type": "string", "description": "As it was given."},
+                        "outcome": {"enum": ["replayed", "dropped", "unknown"]},
+                    }
+                ),
+                "description": "Those that were named; with --all, none.",
+            },
+            "count": {**_COUNT, "description": "How many were replayed or dropped."},
+        },
+    ),
     "submitted": _document(
         "Penstock submission",
         "What `penstock submit --json` prints.",

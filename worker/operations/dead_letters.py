@@ -17,8 +17,6 @@ async def replay(letters: DeadLetters, republisher: Republisher, letter_id: str)
         return False
     letter, raw = found
     await republisher.republish(letter.queue, raw)
-    now = await letters.get(letter_id)
-    # A worker that could not read it this time either has kept it again already, as the same letter.
-    if now is not None and now[0].times == letter.times:
-        await letters.drop(letter_id)
+    # A worker that could not read it this time either may have kept it again already, as the same letter.
+    await letters.drop(letter_id, times=letter.times)
     return True

@@ -98,16 +98,16 @@ class DeadLetters:
         *about, raw = found
         return None if raw is None else (_letter(id, about), bytes(raw))
 
-    async def drop(self, id: str) -> bool:
-        """Forget one; whether there was one."""
+    async def drop(self, id: str, *, times: int | None = None) -> bool:
+        """Forget one; whether there was one. With `times`: only while it has come so often, in one step."""
         _key(id)
-        return int(await self._unbury(1, id)) == 1
+        return int(await self._unbury(1, "" if times is None else times, id)) == 1
 
     async def drop_all(self) -> int:
         """Forget as many as there are, the oldest first; how many those were."""
         left, dropped = await self.count(), 0
         while left > dropped:
-            removed = int(await self._unbury(min(_DROPPED_AT_ONCE, left - dropped)))
+            removed = int(await self._unbury(min(_DROPPED_AT_ONCE, left - dropped), ""))
             if not removed:
                 break
             dropped += removed
