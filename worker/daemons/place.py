@@ -11,8 +11,10 @@ from pathlib import Path
 from types import TracebackType
 
 from engine.workdir import wipe_path
+from worker.operations.unrecorded import MARK
 
 _LOG = re.compile(r"(?P<task>[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})-(?P<run>[0-9]{1,9})-[0-9a-f]{8}\.txt\Z")
+_MARK = re.compile(r"(?P<task>[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})-(?P<run>[0-9]{1,9})" + re.escape(MARK) + r"\Z")
 
 
 class Place:
@@ -90,9 +92,20 @@ class DeadPlace:
                 if found := _LOG.match(path.name):
                     yield found["task"], int(found["run"]), path
 
+    def stored(self) -> Iterator[tuple[str, int]]:
+        """Task and run of those for which artifacts were stored, and whose end was not known to be recorded."""
+        if self.spool.is_dir():
+            for path in sorted(self.spool.iterdir()):
+                if found := _MARK.match(path.name):
+                    yield found["task"], int(found["run"])
+
+    def remove_work(self) -> bool:
+        """Remove its work folders, and nothing else. False when something could not be removed."""
+        return wipe_path(self._state_dir / "work", self.name).removed
+
     def remove(self) -> bool:
-        """Remove its folders, and nothing else. False when something could not be removed."""
-        gone = [wipe_path(self._state_dir / kind, self.name).removed for kind in ("spool", "work")]
+        """Remove all that is left of it. False when something could not be removed."""
+        gone = [self.remove_work(), wipe_path(self._state_dir / "spool", self.name).removed]
         self._lock.unlink(missing_ok=True)
         return all(gone)
 

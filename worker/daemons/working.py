@@ -22,6 +22,7 @@ from worker.operations.prune import prune
 from worker.operations.rescue import rescue
 from worker.operations.room import free_bytes
 from worker.operations.salvage import salvage_log
+from worker.operations.unrecorded import settle_artifacts
 from worker.store import StoreUnavailable
 from worker.store.dead_letters import DeadLetters
 
@@ -118,7 +119,7 @@ class Worker:
                     source.tend(),
                     leases.keep(),
                     self._rest(),
-                    self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher)),
+                    self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher, store.files)),
                     self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
                     self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
                 )
@@ -267,12 +268,14 @@ class Worker:
                     await record_spooled(dead.spool, store.records)
                 for task_id, run, text in dead.logs():
                     salvage_log(store.files, task_id, run, text)
+                stored = [await settle_artifacts(store.records, store.files, *run) for run in dead.stored()]
             except (OSError, ValueError, KeyError) as error:
                 if isinstance(error, StoreUnavailable):
                     raise
                 _logger.exception("cannot keep what a dead worker left", place=dead.name)
                 continue
-            if not await asyncio.to_thread(dead.remove):
+            # While the end of a run is not known, what tells of its artifacts has to stay.
+            if not await asyncio.to_thread(dead.remove if all(stored) else dead.remove_work):
                 _logger.warning("folders of a dead worker could not be removed", place=dead.name)
 
     async def _prune(self, store: Store) -> None:

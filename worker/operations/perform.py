@@ -30,6 +30,7 @@ from worker.operations.leases import Leases, cancelled_by
 from worker.operations.moments import moment_ms
 from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
+from worker.operations.unrecorded import MarkedStore
 from worker.store import Records, StoreUnavailable
 from worker.store.files import Files, RunFiles
 from worker.store.live_log import LiveLog
@@ -81,9 +82,11 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     log = log.bind(run=claimed.claim.run)
     log.info("run started")
     abort = Abort()
+    claim = claimed.claim
+    stored = MarkedStore(performer.files.run(claim.task_id, claim.run), performer.spool, claim.task_id, claim.run)
     with performer.leases.held(claimed.claim, abort, claimed_at_s) as lifeline:
-        outcome = await _run(performer, prepared, claimed, payload, abort, lifeline)
-        recorded = await _record(performer, prepared, claimed, outcome)
+        outcome = await _run(performer, prepared, claimed, payload, stored, abort, lifeline)
+        recorded = await _record(performer, prepared, claimed, outcome, stored)
     log.info(
         "run ended",
         status=outcome.status,
@@ -149,7 +152,9 @@ def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
     return outcome
 
 
-async def _record(performer: Performer, prepared: Prepared, claimed: Claimed, outcome: Outcome) -> Resolved:
+async def _record(
+    performer: Performer, prepared: Prepared, claimed: Claimed, outcome: Outcome, stored: MarkedStore
+) -> Resolved:
     """Record the end of the run. While the store is away it waits on the disk too, should we die."""
     claim, end = claimed.claim, resolution(outcome)
     again, delay_s = retry(prepared.script, claimed, outcome)
@@ -175,9 +180,10 @@ async def _record(performer: Performer, prepared: Prepared, claimed: Claimed, ou
             await performer.publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
         except BrokerAway:
             break  # a sweep publishes them
-    if resolved.outcome is ResolveOutcome.STALE:
-        # The run was given its end by others: nothing that we stored for it may be taken for its result.
-        await asyncio.to_thread(performer.files.run(claim.task_id, claim.run).discard_artifacts)
+    if stored.marked:
+        # When the run was given its end by others, nothing that we stored for it may be taken for its result.
+        named = bool(end.artifacts) and resolved.outcome is not ResolveOutcome.STALE
+        await asyncio.to_thread(stored.settle, named=named)
     return resolved
 
 
@@ -186,6 +192,7 @@ async def _run(
     prepared: Prepared,
     claimed: Claimed,
     payload: bytes | PayloadError,
+    stored: MarkedStore,
     abort: Abort,
     lifeline: Lifeline,
 ) -> Outcome:
@@ -206,7 +213,7 @@ async def _run(
             task_id=claim.task_id,
             run_id=claim.run,
             log=log,
-            store=kept,
+            store=stored,
             abort=abort,
             resources=performer.resources,
             lifeline=lifeline,

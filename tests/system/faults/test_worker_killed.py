@@ -119,6 +119,48 @@ def test_a_worker_killed_in_the_middle_of_an_upload_publishes_no_part_of_it(site
     assert not files.exists() or not any(files.iterdir()), "a part of an artifact that no record names"
 
 
+@pytest.mark.parametrize("who", ["the worker that rescues the run", "the next worker of the place"])
+def test_artifacts_that_no_record_names_go_and_the_log_stays(site: FaultSite, who: str) -> None:
+    """Killed between the upload and the record of the outcome."""
+    site.script("make", 'echo "made in $RUN_ID" | tee artifacts/made.txt', retries=1)
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = proxy.hold_request("EVALSHA", task_id, "completed")
+    site.send("make", task_id=task_id)
+    hold.wait()
+    files = site.state / "artifacts" / task_id[:2] / task_id
+    assert (files / "artifacts" / "made.txt").is_file()
+    site.kill(worker)
+    hold.drop()
+    if who == "the next worker of the place":  # the lease passes first, under somebody's eyes who has not the files
+        eventually(lambda: site.ask(lambda store: store.records.sweep(limit=10)).rescued, "the end of the lease")
+    site.worker("two")
+    assert ends(site, task_id) == (EXPIRED, DONE)
+    runs = site.finished(task_id).runs
+    assert [[artifact.name for artifact in run.artifacts] for run in runs] == [[], ["made.txt"]]
+    site.check()
+    assert not (files / "artifacts").exists(), "artifacts that no record names"
+    assert site.task_log(task_id).endswith(b"begun 0\nmade in 0\n")
+    assert (files / "1" / "artifacts" / "made.txt").read_text() == "made in 1\n"
+
+
+def test_artifacts_that_a_record_names_outlive_a_worker_that_died_before_it_knew(site: FaultSite) -> None:
+    site.script("make", "echo made > artifacts/made.txt")
+    proxy = site.proxy()
+    worker = site.worker("one", via=proxy)
+    task_id = str(uuid.uuid4())
+    hold = proxy.hold_reply("EVALSHA", task_id, "completed")
+    site.send("make", task_id=task_id)
+    hold.wait()
+    site.kill(worker)
+    hold.drop()
+    site.worker("two")
+    assert ends(site, task_id) == (DONE,)
+    site.check()
+    assert (site.state / "artifacts" / task_id[:2] / task_id / "artifacts" / "made.txt").read_text() == "made\n"
+
+
 def test_an_outcome_that_waits_for_the_store_outlives_its_worker(folder: Path) -> None:
     with FaultSite(folder, lease_s=20) as site:
         site.script("slow", WAITS, once=True)
