@@ -99,6 +99,10 @@ class DeadPlace:
                 if found := _MARK.match(path.name):
                     yield found["task"], int(found["run"])
 
+    @property
+    def work(self) -> Path:
+        return self._state_dir / "work" / self.name
+
     def remove_work(self) -> bool:
         """Remove its work folders, and nothing else. False when something could not be removed."""
         return wipe_path(self._state_dir / "work", self.name).removed

@@ -10,6 +10,7 @@ import structlog
 
 from engine.execute import Resources
 from engine.process.slots import Slots
+from engine.process.strays import end_strays
 from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
 from worker.daemons.place import Place
@@ -263,9 +264,16 @@ class Worker:
     async def _salvage(self, place: Place, store: Store) -> None:
         """Record, keep and remove what dead workers of this host left below the state folder."""
         for dead in place.dead():
+            # Its supervisors are dead, too: they hold the lock as long as they have a command.
+            runs = {(task_id, str(run)) for task_id, run, _ in dead.logs()}
+            strays, clean = await asyncio.to_thread(end_strays, dead.work, runs)
+            if strays:
+                _logger.warning("ended what a dead worker left running", place=dead.name, processes=strays)
             try:
                 if dead.spool.is_dir():
                     await record_spooled(dead.spool, store.records)
+                if not clean:
+                    continue  # the logs say which runs to look for
                 for task_id, run, text in dead.logs():
                     salvage_log(store.files, task_id, run, text)
                 stored = [await settle_artifacts(store.records, store.files, *run) for run in dead.stored()]

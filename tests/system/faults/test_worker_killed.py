@@ -87,6 +87,36 @@ def test_a_kill_of_any_part_while_a_command_runs_leaves_nothing(site: FaultSite,
     site.check()
 
 
+def test_what_outlived_worker_and_supervisors_is_ended_by_the_next_worker_of_the_place(site: FaultSite) -> None:
+    """All of them killed in one instant, and only the commands spared."""
+    site.script(
+        "deep",
+        '(setsid sh -c "cd /; exec >/dev/null 2>&1; sleep 301 & sleep 302" &)\n'
+        f'env -i /bin/sleep 303 & echo $! > "$SITE/bare"\n{WAITS}',
+        retries=1,
+    )
+    worker = site.worker("one")
+    task_id = site.send("deep")
+    first = site.started(task_id)
+    bare = site.folder / "bare"
+    eventually(lambda: bare.exists() and bare.read_text().endswith("\n"), "the child without an environment")
+    ours = [tree(worker)[0], nursery(worker), *slots(worker)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in ours:
+            os.kill(process.pid, number)
+    worker.wait()
+    psutil.wait_procs(ours, timeout=5)
+    survivors = [psutil.Process(first.pid), psutil.Process(int(bare.read_text()))]
+    assert all(process.is_running() for process in survivors)
+    site.pass_time_for_the_dead()
+    site.worker("two")
+    _, alive = psutil.wait_procs(survivors, timeout=5)
+    assert not alive
+    site.go()
+    assert ends(site, task_id) == (EXPIRED, DONE)
+    site.check()
+
+
 def test_a_kill_of_the_process_group_is_one_of_the_worker(site: FaultSite) -> None:
     site.script("slow", WAITS, retries=1)
     worker = site.worker("one")
