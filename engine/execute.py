@@ -246,10 +246,13 @@ def _judge(prepared: Prepared, run: Run, finished: Finished, collected: Collecte
         message = "something that the command started cannot be ended"
         return replace(outcome, status="exception", reason="internal-error", message=message)
     if collected.problems and outcome.status == "completed":
-        message = "; ".join(f"{problem.name}: {problem.message}" for problem in collected.problems[:3])
-        more = len(collected.problems) - 3
+        # What the store or the disk could not do comes first: the command is not to blame then.
+        problems = sorted(collected.problems, key=lambda problem: not problem.lost)
+        message = "; ".join(f"{problem.name}: {problem.message}" for problem in problems[:3])
+        more = len(problems) - 3
         message = f"artifact {message}" + (f"; and {more} more" if more > 0 else "")
-        return replace(outcome, status="failed", reason="artifact-error", message=message)
+        status = "exception" if problems[0].lost else "failed"
+        return replace(outcome, status=status, reason="artifact-error", message=message)
     return outcome
 
 

@@ -27,11 +27,13 @@ class Artifact:
 class ArtifactProblem:
     """An entry that was not stored. `name` is escaped: one printable line, whatever the command called it.
 
-    A `name` that ends with "/" is a folder; "artifacts/" is the artifacts folder itself.
+    A `name` that ends with "/" is a folder; "artifacts/" is the artifacts folder itself. `lost`: the store, the disk or
+    the host could not do it, and what the command left is not to blame.
     """
 
     name: str
     message: str
+    lost: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"

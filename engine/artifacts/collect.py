@@ -37,6 +37,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 _NOTHING = Collected()
+# Answers of the kernel that say nothing of what the command left.
+_OF_THE_HOST = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def collect(folder_fd: int, store: ArtifactStore, *, max_count: int, max_bytes: int, max_total_bytes: int) -> Collected:
@@ -64,7 +66,11 @@ def collect(folder_fd: int, store: ArtifactStore, *, max_count: int, max_bytes: 
 
 
 class _Refused(Exception):
-    """One entry is not stored. The text is for the log."""
+    """One entry is not stored. The text is for the log. `lost` as in ArtifactProblem."""
+
+    def __init__(self, text: str, *, lost: bool = False) -> None:
+        super().__init__(text)
+        self.lost = lost
 
 
 class _Reading:
@@ -74,6 +80,7 @@ class _Reading:
         self.left = size
         self.digest = hashlib.sha256()
         self.fault: str | None = None
+        self.lost = False
         self._fd = fd
 
     def blocks(self) -> Iterator[bytes]:
@@ -82,6 +89,7 @@ class _Reading:
                 block = os.read(self._fd, min(_BLOCK, self.left))
             except OSError as error:
                 self.fault = f"cannot be read: {error.strerror}"
+                self.lost = error.errno in _OF_THE_HOST
                 raise
             if not block:
                 self.fault = f"shrank while it was read: {self.left} bytes are missing"
@@ -102,6 +110,7 @@ class _Collection:
         self._bytes = 0
         self._over_count = 0
         self._untold = 0
+        self._untold_lost = False
 
     def take(self, folder_fd: int) -> None:
         try:
@@ -112,7 +121,7 @@ class _Collection:
             # ENOTDIR is the answer for a link too: O_DIRECTORY is looked at before O_NOFOLLOW
             replaced = error.errno in (errno.ENOTDIR, errno.ELOOP)
             problem = "is no folder any more" if replaced else f"cannot be opened: {error.strerror}"
-            self._refuse("", problem)
+            self._refuse("", problem, lost=error.errno in _OF_THE_HOST)
             return
         try:
             device = os.fstat(folder_fd).st_dev
@@ -122,7 +131,7 @@ class _Collection:
             for found in walk(start, max_entries=max(_MIN_ENTRIES, 2 * self._max_count)):
                 self._take_entry(found, device)
         except OSError as error:
-            self._refuse("", f"cannot be listed: {error.strerror}")
+            self._refuse("", f"cannot be listed: {error.strerror}", lost=error.errno in _OF_THE_HOST)
         finally:
             os.close(start)
 
@@ -130,7 +139,7 @@ class _Collection:
         if self._over_count:
             self._tell("", f"holds more than {self._max_count} files: {self._over_count} were left out")
         if self._untold:
-            self._tell("", f"{self._untold} more problems are not listed")
+            self._tell("", f"{self._untold} more problems are not listed", lost=self._untold_lost)
         return Collected(tuple(self._artifacts), tuple(self._problems))
 
     def _take_entry(self, found: Found, device: int) -> None:
@@ -148,7 +157,7 @@ class _Collection:
             finally:
                 os.close(fd)
         except _Refused as refusal:
-            self._refuse(found.path, str(refusal))
+            self._refuse(found.path, str(refusal), lost=refusal.lost)
 
     def _put(self, found: Found, fd: int, device: int) -> None:
         name, first = found.path, os.fstat(fd)
@@ -159,10 +168,13 @@ class _Collection:
         try:
             self._store.put(name, reading.blocks())
         except OSError as error:
-            reason = reading.fault or f"cannot be stored: {error.strerror or type(error).__name__}"
-            raise _Refused(reason) from error
-        if reading.fault or reading.left:
-            raise _Refused(reading.fault or f"the store left {reading.left} of {size} bytes")
+            if reading.fault:
+                raise _Refused(reading.fault, lost=reading.lost) from error
+            raise _Refused(f"cannot be stored: {error.strerror or type(error).__name__}", lost=True) from error
+        if reading.fault:
+            raise _Refused(reading.fault, lost=reading.lost)
+        if reading.left:
+            raise _Refused(f"the store left {reading.left} of {size} bytes", lost=True)
         self._bytes += size
         digest = reading.digest.hexdigest()
         self._artifacts.append(Artifact(name, size, digest, content_type(name), name.startswith(PUBLIC)))
@@ -182,14 +194,15 @@ class _Collection:
             raise _Refused(f"would make {total} bytes in all, more than the {self._max_total_bytes} allowed")
         return found.st_size
 
-    def _refuse(self, path: str, message: str) -> None:
+    def _refuse(self, path: str, message: str, *, lost: bool = False) -> None:
         if len(self._problems) < _MAX_PROBLEMS or not path:
-            self._tell(path, message)
+            self._tell(path, message, lost=lost)
         else:
             self._untold += 1
+            self._untold_lost = self._untold_lost or lost
 
-    def _tell(self, path: str, message: str) -> None:
-        self._problems.append(ArtifactProblem(names.shown(path or f"{ARTIFACTS}/"), message))
+    def _tell(self, path: str, message: str, *, lost: bool = False) -> None:
+        self._problems.append(ArtifactProblem(names.shown(path or f"{ARTIFACTS}/"), message, lost))
 
 
 def _open(found: Found) -> int:
@@ -198,7 +211,7 @@ def _open(found: Found) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:  # a file when it was listed, a link now
             raise _Refused("is a symbolic link") from error
-        raise _Refused(f"cannot be opened: {error.strerror}") from error
+        raise _Refused(f"cannot be opened: {error.strerror}", lost=error.errno in _OF_THE_HOST) from error
 
 
 def _not_a_file(found: Found) -> str:

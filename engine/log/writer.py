@@ -81,6 +81,7 @@ class LogWriter:
         self._midline = False
         self._last_source: Source = "worker"
         self._error: str | None = None
+        self._index_torn = False
         self._closed: LogSummary | None = None
 
     def feed(self, source: Source, data: bytes) -> None:
@@ -102,13 +103,11 @@ class LogWriter:
         self._keep(Chunk("worker", self._clock_ms(), data), 0)
 
     def save(self) -> None:
-        """Have what was written so far in the file, and from now on whatever comes. Called twice: no-op."""
-        if self._fd < 0 and self._error is None:
-            try:
-                self._fd = os.open(self.path, _FILE, 0o600)
-                self._save_unsaved()
-            except OSError as error:
-                self._fail(error)
+        """Have what was written so far in the file, and from now on whatever comes. Called again: tries what failed."""
+        if self._fd < 0:
+            self._fd = self._open(self.path)
+        if self._fd >= 0 and self._unsaved:
+            del self._unsaved[: self._write_all(self._fd, self._unsaved)]
 
     @property
     def has_open_line(self) -> bool:
@@ -133,12 +132,15 @@ class LogWriter:
         """Write what is left. Called twice: the same summary."""
         if self._closed is None:
             self.end_output()
+            if self._error:
+                self.say(f"the log is not whole: {self._error}", error=True)
             if self._fd < 0 and self._keep_short:
                 self.text = bytes(self._unsaved)
             else:
                 self.save()
+                self._size -= len(self._unsaved)
             if self._index_fd < 0 and self._keep_short:
-                self.index = self._index.take(last=True)
+                self.index = b"" if self._index_torn else self._index.take(last=True)
             else:
                 self._write_index(last=True)
             for fd in (self._fd, self._index_fd):
@@ -196,52 +198,59 @@ class LogWriter:
 
     def _write(self, chunk: Chunk, shown: int) -> None:
         data, seen = chunk.data, chunk.data[shown:]
-        if self._midline and chunk.source != self._last_source:
+        if self._midline and (chunk.source != self._last_source or self._error):
             # A piece of an endless line stands before it, and a prefix belongs at a line start.
             data = b"\n" + data
             seen = seen if shown else data
-        self._midline = not data.endswith(b"\n")
-        self._last_source = chunk.source
-        if self._error is None:
-            try:
-                self._write_text(data, at_once=chunk.source != "worker")
-                self._size += len(data)
+        # After an error the output has a gap, and no more of it is kept. What the worker says has its place behind it:
+        # there may be room again, as soon as the work folder is gone.
+        if self._error is None or chunk.source == "worker":
+            taken = self._take_text(data, at_once=chunk.source != "worker")
+            if taken:
+                data = data[:taken]
+                self._size += taken
+                self._midline = not data.endswith(b"\n")
+                self._last_source = chunk.source
                 self._index.add(chunk._replace(data=data))
                 if self._index.pending_bytes >= _INDEX_BLOCK_BYTES:
                     self._write_index()
-            except OSError as error:
-                self._fail(error)
         if self._tap and seen:
             self._tap(chunk._replace(data=seen))
 
-    def _write_text(self, data: bytes, *, at_once: bool) -> None:
-        """What the command writes is on the disk when this returns, should we die; our own lines may wait for it."""
-        if self._fd < 0:
-            if not at_once and len(self._unsaved) + len(data) <= _TEXT_BLOCK_BYTES:
-                self._unsaved += data
-                return
-            self._fd = os.open(self.path, _FILE, 0o600)
-        self._save_unsaved()
-        _write_all(self._fd, data)
-
-    def _save_unsaved(self) -> None:
-        if self._unsaved:
-            _write_all(self._fd, bytes(self._unsaved))
-            self._unsaved.clear()
+    def _take_text(self, data: bytes, *, at_once: bool) -> int:
+        """How many bytes of it are kept. What the command writes is on the disk when this returns, should we die; our
+        own lines may wait for it."""
+        if self._fd < 0 and not at_once and len(self._unsaved) + len(data) <= _TEXT_BLOCK_BYTES:
+            self._unsaved += data
+            return len(data)
+        self.save()
+        return 0 if self._fd < 0 or self._unsaved else self._write_all(self._fd, data)
 
     def _write_index(self, *, last: bool = False) -> None:
+        data = self._index.take(last=last)
+        if self._index_torn:
+            return  # behind a record that is missing the others would tell lies
+        if self._index_fd < 0:
+            self._index_fd = self._open(self.index_path)
+        self._index_torn = self._index_fd < 0 or self._write_all(self._index_fd, data) < len(data)
+
+    def _open(self, path: Path) -> int:
+        """Of a new file; -1 if there can be none, and the error is noted."""
         try:
-            if self._index_fd < 0:
-                self._index_fd = os.open(self.index_path, _FILE, 0o600)
-            _write_all(self._index_fd, self._index.take(last=last))
+            return os.open(path, _FILE, 0o600)
         except OSError as error:
             self._fail(error)
+            return -1
+
+    def _write_all(self, fd: int, data: bytes | bytearray) -> int:
+        """How many bytes could be written; if not all, the error is noted."""
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(fd, data[written:] if written else data)
+        except OSError as error:
+            self._fail(error)
+        return written
 
     def _fail(self, error: OSError) -> None:
         self._error = self._error or error.strerror or type(error).__name__
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, data[written:])

@@ -540,6 +540,27 @@ def test_a_store_that_refuses_is_a_problem_with_its_reason(run: Run) -> None:
     collected = run.collect(store)
     assert stored(collected) == store.stored == ["a", "c"]
     assert problems(collected) == {"b": "cannot be stored: No space left on device"}
+    assert [problem.lost for problem in collected.problems] == [True]
+
+
+def test_what_the_command_left_is_told_from_what_the_store_could_not_do(run: Run) -> None:
+    for name in ("fine", "full"):
+        run.write(name)
+    run.write("large", "x" * 2000)
+    (run.artifacts / "link").symlink_to("fine")
+    collected = run.collect(Full("full"), size=1000)
+    assert {problem.name: problem.lost for problem in collected.problems} == {
+        "full": True,
+        "large": False,
+        "link": False,
+    }
+
+
+def test_one_that_is_lost_among_many_that_are_refused_is_not_forgotten(run: Run) -> None:
+    for number in range(1000):
+        (run.artifacts / f"{number:04}").symlink_to("nowhere")
+    run.write("z")
+    assert [problem.name for problem in run.collect(Full("z")).problems if problem.lost] == ["artifacts/"]
 
 
 def test_a_store_that_does_not_read_to_the_end_is_a_problem(run: Run) -> None:
@@ -548,7 +569,9 @@ def test_a_store_that_does_not_read_to_the_end_is_a_problem(run: Run) -> None:
             next(iter(chunks))
 
     run.write("long", "x" * 1_000_000)
-    assert problems(run.collect(Lazy())) == {"long": "the store left 737856 of 1000000 bytes"}
+    collected = run.collect(Lazy())
+    assert problems(collected) == {"long": "the store left 737856 of 1000000 bytes"}
+    assert collected.problems[0].lost
 
 
 def test_a_store_that_discards_reads_everything(run: Run) -> None:

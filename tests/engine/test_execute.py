@@ -338,10 +338,17 @@ class RefusingStore:
         raise OSError(28, "No space left on device")
 
 
-def test_a_store_that_refuses_an_artifact_fails_the_run(engine: Engine) -> None:
-    result = engine("echo x > artifacts/x", store=RefusingStore())
-    assert (result.outcome.status, result.outcome.reason) == ("failed", "artifact-error")
+@pytest.mark.parametrize("besides", ["", "; ln -s nowhere artifacts/a"])
+def test_a_store_that_refuses_an_artifact_is_no_failure_of_the_command(engine: Engine, besides: str) -> None:
+    result = engine(f"echo x > artifacts/x{besides}", store=RefusingStore())
+    assert (result.outcome.status, result.outcome.reason) == ("exception", "artifact-error")
+    assert result.outcome.message.startswith("artifact x: cannot be stored: No space left on device")
     assert b"No space left on device" in result.log
+
+
+def test_a_worse_status_than_that_of_a_lost_artifact_stays(engine: Engine) -> None:
+    result = engine("echo x > artifacts/x; exit 1", store=RefusingStore())
+    assert (result.outcome.status, result.outcome.reason) == ("failed", "exit-code")
 
 
 def test_the_work_folder_is_wiped_whatever_is_in_it(engine: Engine) -> None:

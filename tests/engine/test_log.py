@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,27 @@ def test_a_log_that_has_to_be_saved_is_a_file(tmp_path: Path, long: bool) -> Non
     log.close()
     assert log.text is None
     assert log.path.read_bytes().endswith(b"x\n" + INFO_PREFIX + b"after\n")
+
+
+def test_of_a_log_on_a_full_disk_as_much_is_kept_as_there_was_room_for(tmp_path: Path) -> None:
+    log = writer(tmp_path, clock_ms=Clock())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_500, hard))
+    try:
+        for _ in range(20):
+            log.feed("stdout", b"x" * 999 + b"\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))  # there is room again
+    log.feed("stdout", b"after the gap\n")
+    log.say("the end")
+    summary = log.close()
+    assert summary.error == "File too large"
+    text = log.path.read_bytes()
+    end = b"[worker:info] the end\n[worker:error] the log is not whole: File too large\n"
+    assert text == (b"x" * 999 + b"\n") * 10 + b"x" * 500 + b"\n" + end
+    assert summary.bytes == len(text)
+    with log.index_path.open("rb") as file:
+        assert [(s.source, s.length) for s in read_index(file)] == [("stdout", 10_500), ("worker", 1 + len(end))]
 
 
 def test_a_full_disk_is_told_in_the_summary_and_raises_nothing(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ async def _run(
             abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True)
-        kept = performer.files.run(claim.task_id, claim.run)
+        kept = stored.files
         outcome = await execute(
             prepared,
             payload,
@@ -222,7 +222,13 @@ async def _run(
         outcome = _fenced(outcome, performer.leases.lapsed(claim))
         outcome = _kept(kept, log, outcome)
         if outcome.artifacts:
-            await asyncio.to_thread(kept.commit)
+            try:
+                await asyncio.to_thread(kept.commit)
+            except OSError as error:
+                outcome = replace(outcome, artifacts=())
+                if outcome.status == "completed":
+                    why = _why("the artifacts", error)
+                    outcome = replace(outcome, status="exception", reason="artifact-error", message=why)
         return outcome
     except Exception as error:
         _logger.exception("a run failed by a fault of the worker", task=claim.task_id, run=claim.run)
@@ -239,9 +245,12 @@ def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> Outcome:
             log.index_path if log.index is None else log.index,
         )
     except OSError as error:
-        message = f"the log could not be kept: {error.strerror or type(error).__name__}"
-        return replace(outcome, status="exception", reason="internal-error", message=message)
+        return replace(outcome, status="exception", reason="internal-error", message=_why("the log", error))
     return outcome
+
+
+def _why(what: str, error: OSError) -> str:
+    return f"{what} could not be kept: {error.strerror or type(error).__name__}"
 
 
 def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadError, NewTask]:

@@ -18,7 +18,7 @@ class MarkedStore:
     """
 
     def __init__(self, files: RunFiles, spool: Path, task_id: str, run: int) -> None:
-        self._files = files
+        self.files = files
         self._mark = spool / f"{task_id}-{run}{MARK}"
         self.marked = False
 
@@ -27,13 +27,13 @@ class MarkedStore:
         if not self.marked:
             self._mark.touch(mode=0o600)
             self.marked = True
-        self._files.put(name, chunks)
+        self.files.put(name, chunks)
 
     def settle(self, *, named: bool) -> None:
         """The end of the run is recorded, and names what was stored, or else that is removed. Raises OSError."""
         if not self.marked:
             return
-        if named or self._files.discard_artifacts():
+        if named or self.files.discard_artifacts():
             self._mark.unlink(missing_ok=True)
             self.marked = False
 

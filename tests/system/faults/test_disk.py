@@ -17,7 +17,7 @@ def test_an_artifact_that_does_not_fit_is_an_artifact_error_with_a_log(folder: P
         site.worker("one")
         task_id = site.send("big")
         task = site.finished(task_id)
-        assert (task.status, task.reason) in (("failed", "artifact-error"), ("exception", "internal-error"))
+        assert (task.status, task.reason) == ("exception", "artifact-error")
         assert task.runs[0].artifacts == ()
         log = (run_folder(site.state, task_id) / "log.txt").read_bytes()
         assert b"made\n" in log and b"[worker:error] " in log
@@ -31,8 +31,14 @@ def test_a_command_that_fills_the_disk_does_not_complete(folder: Path, small_dis
         noise = "head -c 9M /dev/zero | tr '\\0' x | fold -w 1000"
         site.script("fill", f"head -c 60M /dev/zero > filler; {noise}", once=True)
         site.worker("one")
-        task = site.finished(site.send("fill"))
-        assert (task.status, task.reason) in (("failed", "artifact-error"), ("exception", "internal-error"))
+        task_id = site.send("fill")
+        task = site.finished(task_id)
+        assert (task.status, task.reason) == ("exception", "internal-error")
+        assert "the log could not be written: No space left on device" in task.message
+        log = (run_folder(site.state, task_id) / "log.txt").read_bytes()
+        assert b"begun 0\n" in log
+        assert log.endswith(b"[worker:error] the log is not whole: No space left on device\n")
+        assert task.runs[0].log_bytes == len(log)
         site.check()
 
 
