@@ -69,7 +69,7 @@ def _store() -> str:
     limits = StoreLimits()
     return _page(
         "Keys of the store",
-        "Every key and channel of the records. What they mean together: [records.md](../records.md).",
+        "Every key of the records. What they mean together: [records.md](../records.md).",
         _table(
             ["key", "type", "written by", "lifetime", "holds"],
             ([f"`{key.name}`", key.type, key.owner, key.lifetime, key.holds] for key in keys.KEYS),

@@ -1,6 +1,5 @@
 """The records in Redis: tasks, runs, their indexes, events and live logs. Knows no queue and no broker."""
 
-from worker.store.cancellations import cancellations
 from worker.store.connect import connect
 from worker.store.dead_letters import DeadLetters
 from worker.store.errors import InvalidName, StoreError, StoreUnavailable, UnknownTask
@@ -22,6 +21,5 @@ __all__ = [
     "StoreLimits",
     "StoreUnavailable",
     "UnknownTask",
-    "cancellations",
     "connect",
 ]

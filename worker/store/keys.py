@@ -1,4 +1,4 @@
-"""Every key and channel of the records, with its type, owner and lifetime.
+"""Every key of the records, with its type, owner and lifetime.
 
 The Lua scripts get their names from here.
 
@@ -155,13 +155,6 @@ LOG = Key(
     "a day after the last write, some minutes after the end of the run",
     "the live view of a log; fields: live_log_entry.py",
 )
-CANCELS = Key(
-    f"{ROOT}cancel:<worker>",
-    "channel",
-    "cancel",
-    "nothing is kept",
-    "`<run> <task>` of a run that is to be ended",
-)
 
 DEAD_LETTERS = Key(
     f"{ROOT}dead-letters",
@@ -210,7 +203,7 @@ CONSUMER_LISTS = Key(
 
 KEYS = (
     *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
-    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG, CANCELS),
+    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
@@ -299,10 +292,6 @@ def script_key(script: str, status: Status) -> str:
 
 def log_key(task_id: str, run: int) -> str:
     return f"{LOG.prefix}{checked_id(task_id)}:{run:d}"
-
-
-def cancel_channel(worker: str) -> str:
-    return CANCELS.prefix + checked_worker(worker)
 
 
 def checked_id(task_id: str) -> str:

@@ -20,7 +20,6 @@ from worker.store.errors import store_errors
 from worker.store.keys import (
     BY_SCRIPT,
     BY_STATUS,
-    CANCELS,
     CLOCK,
     DEAD_LETTER,
     DEAD_LETTER_TOTALS,
@@ -71,7 +70,6 @@ _KEYS = {
     "swept": SWEPT,
     "events": EVENTS,
     "log": LOG,
-    "cancels": CANCELS,
     "letters": DEAD_LETTERS,
     "letter": DEAD_LETTER,
     "letter_totals": DEAD_LETTER_TOTALS,

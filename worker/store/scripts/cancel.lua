@@ -11,5 +11,4 @@ if task.status == 'pending' then
   return {'cancelled', 'cancelled', ''}
 end
 event('cancel-requested', task, task.run, task.status, '', task.worker)
-redis.call('PUBLISH', KEY.cancels .. task.worker, task.run .. ' ' .. id)
 return {'requested', task.status, task.worker}
