@@ -197,6 +197,18 @@ def test_a_server_that_does_not_answer_is_69_without_its_password(deployment: De
     assert "hunter2" not in done.err
 
 
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "amqp://guest:guest@127.0.0.1:1//"])
+def test_a_worker_whose_store_does_not_answer_ends_with_69_and_one_line(deployment: Deployment, broker: str) -> None:
+    deployment.script("one", "true")
+    env = {"PENSTOCK_BROKER_URL": broker, "PENSTOCK_STORE_URL": "redis://user:hunter2@127.0.0.1:1/0"}
+    done = deployment.penstock("worker", env=env)
+    assert done.code == 69
+    (line,) = done.err.splitlines()
+    assert line.startswith("penstock: error: the store at redis://")
+    assert "127.0.0.1:1" in line and "hunter2" not in line
+    assert not list(deployment.home.glob(".penstock/work/*"))
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_shell(deployment: Deployment, shell: str) -> None:
     done = deployment.penstock("completion", shell)

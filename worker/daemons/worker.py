@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher, queues_of, redis_broker, redis_source
-from worker.daemons.wiring import Deployment, store_folder
+from worker.daemons.wiring import Deployment, open_store, store_folder
 from worker.daemons.working import Worker
 from worker.embedded import Embedded
 
@@ -19,7 +19,7 @@ def run_worker(deployment: Deployment, *, concurrency: int | None = None) -> int
 
     A second SIGTERM or SIGINT ends what runs at once. With no broker configured the embedded store is started and
     stopped with the worker, or attached to when another process of the deployment runs it. Raises EmbeddedError when
-    it cannot be had.
+    it cannot be had, NotReachable when another store does not answer.
     """
     settings = deployment.settings
     set_up_logging(settings.log)
@@ -27,7 +27,14 @@ def run_worker(deployment: Deployment, *, concurrency: int | None = None) -> int
     with Embedded(store_folder(settings)) if settings.embedded else nullcontext():
         if redis_broker(deployment):
             return asyncio.run(_work(deployment, concurrency))
+        # Celery would call it an unrecoverable error, with 200 lines of traceback and exit code 1.
+        asyncio.run(_reach_store(deployment))
         return _work_with_celery(deployment, concurrency)
+
+
+async def _reach_store(deployment: Deployment) -> None:
+    async with open_store(deployment.settings):
+        pass
 
 
 async def _work(deployment: Deployment, concurrency: int) -> int:
