@@ -231,7 +231,7 @@ def test_artifacts_are_listed_and_downloaded_and_verified(site: Deployment) -> N
     assert (site.home / "out/public/a.txt").read_text() == "hi\n"
     assert site.penstock("artifacts", "makes", "--download", "one", "public/a.txt").code == 0
     assert sorted(p.name for p in (site.home / "one").rglob("*")) == ["a.txt", "public"]
-    (kept,) = (site.home / ".penstock/artifacts").rglob("makes/0/artifacts/public/a.txt")
+    (kept,) = (site.home / ".penstock/artifacts").rglob("makes/artifacts/public/a.txt")
     kept.write_text("no\n")
     damaged = site.penstock("artifacts", "makes", "--download", "bad")
     assert damaged.code == 70

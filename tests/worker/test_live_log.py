@@ -62,9 +62,51 @@ def text(parts: list[LiveLogPart]) -> bytes:
     return b"".join(part.chunk.data for part in parts if isinstance(part, LiveLines))
 
 
-def test_a_reader_who_came_before_the_run_sees_all_of_it_and_its_end(watch: Callable[[Scene], None]) -> None:
+async def first_part(live: LiveLog) -> None:
+    """Wait until something is there to be read, as it is soon when a run goes on."""
+    assert isinstance(await asyncio.wait_for(anext(live.follow("t", 0)), DEADLINE_S), LiveLines)
+
+
+def test_a_short_run_that_nobody_follows_writes_no_live_log(watch: Callable[[Scene], None], store: Embedded) -> None:
+    async def scene(records: Records, live: LiveLog) -> None:
+        held = await claim(records)
+        writer = live.writer("t", 0)
+        writer.append(line("x\n"))
+        whole = await writer.close()
+        assert whole is not None
+        assert await writer.close() is None
+        await records.resolve(held, DONE, live=whole)
+        assert [type(part) for part in await collect(live.follow("t", 0))] == [LiveEnd]
+
+    watch(scene)
+    with redis.Redis.from_url(store.url, protocol=2) as client:
+        assert client.keys("penstock:log:*") == []
+
+
+def test_the_end_of_a_run_repeats_nothing_that_was_written(watch: Callable[[Scene], None]) -> None:
+    async def scene(records: Records, live: LiveLog) -> None:
+        held = await claim(records)
+        writer = live.writer("t", 0)
+        writer.append(line("x\n"))
+        await first_part(live)
+        writer.append(line("y\n"))
+        assert await writer.close() is None
+        (stale,) = pack([line("x\n")], 0)
+        await records.resolve(held, DONE, live=stale)
+        assert text(await collect(live.follow("t", 0))) == b"x\ny\n"
+
+    watch(scene)
+
+
+def test_a_reader_who_came_before_the_run_sees_all_of_it_and_its_end(
+    watch: Callable[[Scene], None], store: Embedded
+) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         reading = asyncio.create_task(collect(live.follow("t", 0)))
+        with redis.Redis.from_url(store.url, protocol=2) as client:
+            async with asyncio.timeout(DEADLINE_S):
+                while not client.exists("penstock:log:t:0"):
+                    await asyncio.sleep(0.001)
         held = await claim(records)
         writer = live.writer("t", 0)
         written = [
@@ -77,8 +119,7 @@ def test_a_reader_who_came_before_the_run_sees_all_of_it_and_its_end(watch: Call
         ]
         for chunk in written:
             writer.append(chunk)
-        await writer.close()
-        await records.resolve(held, DONE)
+        await records.resolve(held, DONE, live=await writer.close())
         parts = await reading
         assert [part.chunk for part in parts if isinstance(part, LiveLines)] == written
         assert isinstance(parts[-1], LiveEnd) and parts[-1].status is Status.COMPLETED
@@ -111,7 +152,7 @@ def test_a_reader_resumes_after_any_part_and_misses_and_repeats_nothing(watch: C
         for number in range(40):
             writer.append(line(f"{number}\n" * 400, ("stdout", "stderr")[number % 2]))
             if number % 10 == 0:
-                await asyncio.sleep(0)
+                await first_part(live)
         await writer.close()
         await records.resolve(held, DONE)
         whole = await collect(live.follow("t", 0))
@@ -162,6 +203,7 @@ def test_the_stream_goes_some_minutes_after_the_end(watch: Callable[[Scene], Non
         held = await claim(records)
         writer = live.writer("t", 0)
         writer.append(line("x\n"))
+        await first_part(live)
         await writer.close()
         with redis.Redis.from_url(store.url, protocol=2) as client:
             assert 3600 < client.ttl("penstock:log:t:0") <= 24 * 3600
@@ -292,8 +334,9 @@ def test_closing_twice_and_writing_after_the_close_does_nothing(watch: Callable[
         held = await claim(records)
         writer = live.writer("t", 0)
         writer.append(line("x\n"))
+        await first_part(live)
         await writer.close()
-        await writer.close()
+        assert await writer.close() is None
         writer.append(line("y\n"))
         await records.resolve(held, DONE)
         assert text(await collect(live.follow("t", 0))) == b"x\n"

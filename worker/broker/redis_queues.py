@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -109,6 +109,7 @@ class RedisQueues:
 
     def __init__(self, redis: Redis, consumer: str, queues: Sequence[str]) -> None:
         self._redis = redis
+        self._call: Callable[..., Awaitable[Any]] = redis.execute_command
         self._queues = tuple(queues)
         self._lists = [(queue, key) for queue in self._queues for key in list_keys(queue)]
         # Of each list, the in-flight list in which its messages are held.
@@ -278,10 +279,8 @@ class RedisQueues:
             if not done:
                 return True
             try:
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for taken in done:
-                        pipe.lrem(self._held[taken.key], 1, taken.raw)  # type: ignore[arg-type]
-                    await pipe.execute()
+                removed = (self._call("LREM", self._held[one.key], 1, one.raw) for one in done)
+                await asyncio.gather(*removed)
             except BaseException as error:
                 # Acknowledging twice does no harm; not at all would bring the message again.
                 self._done = done + self._done

@@ -17,6 +17,7 @@ from worker.config import Catalog, Settings, load_all
 from worker.store import Records, StoreError, connect
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
+from worker.store.piped import PipedRedis
 
 if TYPE_CHECKING:
     from worker.broker.app import App
@@ -81,13 +82,14 @@ def files_of(settings: Settings) -> Files:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """Connect to the store that runs. Raises NotReachable when none does."""
-    client = connect(store_url(settings))
+async def open_store(settings: Settings, *, piped: bool = False) -> AsyncIterator[Store]:
+    """Connect to the store that runs. Raises NotReachable when none does. `piped`: for many calls at the same time."""
+    kind = PipedRedis if piped else Redis
+    client = connect(store_url(settings), kind=kind)
     url = broker_url(settings)
     broker = client if url == store_url(settings) or settings.embedded else None
     if broker is None and not url.startswith("amqp"):
-        broker = connect(url)
+        broker = connect(url, kind=kind)
     try:
         try:
             await client.ping()

@@ -95,7 +95,7 @@ class Worker:
         return self._exit_code
 
     async def _live(self, place: Place) -> None:
-        async with open_store(self._settings) as store, Slots(hold=[place.lock]) as slots:
+        async with open_store(self._settings, piped=True) as store, Slots(hold=[place.lock]) as slots:
             leases = Leases(store.records, self.name, self._settings.worker.lease_s)
             publisher = self._open_publisher(store)
             source = self._open_source(store)

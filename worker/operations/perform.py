@@ -34,6 +34,8 @@ from worker.operations.unrecorded import MarkedStore
 from worker.store import Records, StoreUnavailable
 from worker.store.files import Files, RunFiles
 from worker.store.live_log import LiveLog
+from worker.store.live_log_entry import Entry
+from worker.store.live_log_writer import LiveLogWriter
 
 _logger = structlog.get_logger("penstock.worker")
 
@@ -84,9 +86,10 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     abort = Abort()
     claim = claimed.claim
     stored = MarkedStore(performer.files.run(claim.task_id, claim.run), performer.spool, claim.task_id, claim.run)
-    with performer.leases.held(claimed.claim, abort, claimed_at_s) as lifeline:
-        outcome = await _run(performer, prepared, claimed, payload, stored, abort, lifeline)
-        recorded = await _record(performer, prepared, claimed, outcome, stored)
+    live = performer.live_log.writer(claim.task_id, claim.run)
+    with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
+        outcome = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
+        recorded = await _record(performer, prepared, claimed, outcome, stored, await live.close())
     log.info(
         "run ended",
         status=outcome.status,
@@ -153,7 +156,12 @@ def _fenced(outcome: Outcome, lapsed: bool) -> Outcome:
 
 
 async def _record(
-    performer: Performer, prepared: Prepared, claimed: Claimed, outcome: Outcome, stored: MarkedStore
+    performer: Performer,
+    prepared: Prepared,
+    claimed: Claimed,
+    outcome: Outcome,
+    stored: MarkedStore,
+    live: Entry | None,
 ) -> Resolved:
     """Record the end of the run. While the store is away it waits on the disk too, should we die."""
     claim, end = claimed.claim, resolution(outcome)
@@ -163,7 +171,7 @@ async def _record(
     async def resolve() -> Resolved:
         nonlocal spooled
         try:
-            return await performer.records.resolve(claim, end, next_run=again, delay_s=delay_s)
+            return await performer.records.resolve(claim, end, next_run=again, delay_s=delay_s, live=live)
         except StoreUnavailable:
             if spooled is None:
                 try:
@@ -195,10 +203,10 @@ async def _run(
     stored: MarkedStore,
     abort: Abort,
     lifeline: Lifeline,
+    live: LiveLogWriter,
 ) -> Outcome:
     """Execute under the claim, and keep log and artifacts. A fault of ours is an outcome too, and is logged."""
     claim = claimed.claim
-    live = performer.live_log.writer(claim.task_id, claim.run)
     try:
         if claimed.cancel:
             abort.request("cancelled", "cancelled", cancelled_by(claimed.cancel))
@@ -233,8 +241,6 @@ async def _run(
     except Exception as error:
         _logger.exception("a run failed by a fault of the worker", task=claim.task_id, run=claim.run)
         return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}")
-    finally:
-        await live.close()
 
 
 def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> Outcome:

@@ -27,14 +27,14 @@ BACKOFF_CAP_S = 0.4
 MAX_CONNECTIONS = 500
 
 
-def connect(url: str, *, client_name: str = "penstock") -> Redis:
+def connect(url: str, *, client_name: str = "penstock", kind: type[Redis] = Redis) -> Redis:
     """A client for `redis://`, `rediss://`, `unix://` or kombu's `redis+socket://`. Nothing is sent yet.
 
     Answers are bytes. RESP2: every server since 6.2 speaks it with one round trip less at connect, and
     nothing here needs more. Close it with `aclose()`. Raises InvalidName for another scheme, without showing
     the URL.
     """
-    return Redis.from_url(
+    return kind.from_url(
         _redis_url(url),
         protocol=2,
         decode_responses=False,

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from engine.log.record import Chunk
 from worker.store.errors import StoreError, StoreUnavailable, store_errors
 from worker.store.keys import log_key
-from worker.store.live_log_entry import Entry, pack
+from worker.store.live_log_entry import ENTRY_BYTES, Entry, pack
 
 # What the stream keeps for readers who come late, and what waits here while the store is slow or away.
 STREAM_BYTES = 4 * 1024 * 1024
@@ -27,6 +27,8 @@ BATCH_BYTES = 256 * 1024
 OVERHEAD_BYTES = 128
 # A reader sees a line this much later at most, and a fast log is sent this often.
 GATHER_S = 0.02
+# The first lines wait a little longer: most runs are over by then, and what a run has said goes with its record.
+FIRST_S = 0.1
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 CLOSE_S = 1.0
@@ -45,6 +47,8 @@ class LiveLogWriter:
         self._redis = redis
         self._key = log_key(task_id, run)
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._first: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
@@ -75,17 +79,25 @@ class LiveLogWriter:
             if self._awake:
                 return
             self._awake = True
-        self._loop.call_soon_threadsafe(self._wake)
+        if threading.get_ident() == self._thread:
+            self._wake()
+        else:
+            self._loop.call_soon_threadsafe(self._wake)
 
-    async def close(self, deadline_s: float = CLOSE_S) -> None:
+    async def close(self, deadline_s: float = CLOSE_S) -> Entry | None:
         """Send what waits, for so long and no longer. Then nothing more is taken; twice is fine.
 
         The end of the run is not written here but with its record, so that a reader who sees it finds the
-        record.
+        record. So is what is returned: the whole log, when it is short and nothing of it was sent.
         """
         with self._lock:
             self._closed = True
             awake = self._awake
+        if self._first:
+            self._first.cancel()
+            self._first = None
+            if self._offset == 0 and self._waiting_bytes <= ENTRY_BYTES:
+                return self._whole()
         if awake:
             # The wake-up of a last append may still be on its way through the loop.
             self._wake()
@@ -93,14 +105,29 @@ class LiveLogWriter:
             await asyncio.wait((self._sending,), timeout=deadline_s)
             self._sending.cancel()
             await asyncio.wait((self._sending,))
+        return None
+
+    def _whole(self) -> Entry | None:
+        with self._lock:
+            entries = pack(self._waiting, 0)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+        return entries[0] if entries else None
 
     def _wake(self) -> None:
+        if self._closed or self._number:
+            self._send_soon()
+        elif self._first is None:
+            self._first = self._loop.call_later(FIRST_S, self._send_soon)
+
+    def _send_soon(self) -> None:
+        self._first = None
         if self._sending is None or self._sending.done():
             self._sending = self._loop.create_task(self._send_all())
 
     async def _send_all(self) -> None:
         while True:
-            if not self._closed:
+            if not self._closed and self._number:
                 await asyncio.sleep(GATHER_S)
             entries = self._take()
             if not entries:

@@ -36,6 +36,7 @@ from worker.store import decoding, encoding, reading
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import StoreError, store_errors
 from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
+from worker.store.live_log_entry import Entry
 from worker.store.script import Script, StoreLimits
 
 
@@ -126,8 +127,16 @@ class Records:
             for claim, held, overdue, cancel in zip(claims, answers[0::3], answers[1::3], answers[2::3], strict=True)
         )
 
-    async def resolve(self, claim: Claim, end: Resolution, *, next_run: bool = False, delay_s: float = 0.0) -> Resolved:
-        """Record the end of a run and give its claim back.
+    async def resolve(
+        self,
+        claim: Claim,
+        end: Resolution,
+        *,
+        next_run: bool = False,
+        delay_s: float = 0.0,
+        live: Entry | None = None,
+    ) -> Resolved:
+        """Record the end of a run and give its claim back. `live`: see `LiveLogWriter.close`.
 
         With `next_run` another run follows, unless the task was asked to be cancelled or the run could not start
         in time: due at once (it is in `publish`), or `delay_s` later (a sweep then hands it out). The caller decides
@@ -141,6 +150,7 @@ class Records:
             encoding.run_body(end),
             int(next_run),
             _milliseconds(delay_s),
+            *(part for field in live.fields().items() for part in field) if live else (),
         )
         return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None, _hints(publish))
 
