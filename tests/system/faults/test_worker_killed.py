@@ -152,14 +152,9 @@ def test_a_worker_killed_in_the_middle_of_an_upload_publishes_no_part_of_it(site
 @pytest.mark.parametrize("who", ["the worker that rescues the run", "the next worker of the place"])
 def test_artifacts_that_no_record_names_go_and_the_log_stays(site: FaultSite, who: str) -> None:
     """Killed between the upload and the record of the outcome."""
-    site.script("make", 'echo "made in $RUN_ID" | tee artifacts/made.txt', retries=1)
-    proxy = site.proxy()
-    worker = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = proxy.hold_request("EVALSHA", task_id, "completed")
-    site.send("make", task_id=task_id)
-    hold.wait()
-    files = site.state / "artifacts" / task_id[:2] / task_id
+    site.script("step", 'echo "made in $RUN_ID" | tee artifacts/made.txt', retries=1)
+    task_id, hold, worker, _ = stop_at(site, "after the exit, before resolve")
+    files = run_folder(site.state, task_id)
     assert (files / "artifacts" / "made.txt").is_file()
     site.kill(worker)
     hold.drop()
@@ -176,19 +171,14 @@ def test_artifacts_that_no_record_names_go_and_the_log_stays(site: FaultSite, wh
 
 
 def test_artifacts_that_a_record_names_outlive_a_worker_that_died_before_it_knew(site: FaultSite) -> None:
-    site.script("make", "echo made > artifacts/made.txt")
-    proxy = site.proxy()
-    worker = site.worker("one", via=proxy)
-    task_id = str(uuid.uuid4())
-    hold = proxy.hold_reply("EVALSHA", task_id, "completed")
-    site.send("make", task_id=task_id)
-    hold.wait()
+    site.script("step", "echo made > artifacts/made.txt")
+    task_id, hold, worker, _ = stop_at(site, "after resolve, before the answer")
     site.kill(worker)
     hold.drop()
     site.worker("two")
     assert ends(site, task_id) == (DONE,)
     site.check()
-    assert (site.state / "artifacts" / task_id[:2] / task_id / "artifacts" / "made.txt").read_text() == "made\n"
+    assert (run_folder(site.state, task_id) / "artifacts" / "made.txt").read_text() == "made\n"
 
 
 def test_an_outcome_that_waits_for_the_store_outlives_its_worker(folder: Path) -> None:
