@@ -19,7 +19,7 @@ from engine.process.lifeline import Lifeline
 from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
-from engine.schema import dump_payload, parse_payload
+from engine.schema import Payload, dump_payload, parse_payload
 from engine.workdir import Wiped, Workdir, Workdirs
 
 # How long a line may stay unfinished before live readers see what there is of it.
@@ -40,7 +40,7 @@ class Resources:
 
 async def execute(
     prepared: Prepared,
-    payload: bytes | PayloadError,
+    payload: Payload | bytes | PayloadError,
     *,
     task_id: str,
     run_id: int,
@@ -52,8 +52,8 @@ async def execute(
 ) -> Outcome:
     """Run a task once and say how it ended. What the task does wrong is in the outcome and is never raised.
 
-    `payload` is UTF-8 JSON, or what was wrong with it when it could not even be read. `task_id` must match the
-    pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the run. `abort`
+    `payload` is UTF-8 JSON, parsed already or not, or what was wrong with it when it could not even be read. `task_id`
+    must match the pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the run. `abort`
     ends the run early with the status that it names; so does the supervisor when `lifeline` is not extended.
     """
     loop = asyncio.get_running_loop()
@@ -81,12 +81,12 @@ async def execute(
 async def _perform(
     prepared: Prepared,
     run: Run,
-    payload: bytes | PayloadError,
+    payload: Payload | bytes | PayloadError,
     store: ArtifactStore,
     resources: Resources,
     lifeline: Lifeline | None,
 ) -> Outcome:
-    rest, parts = _admit(prepared, payload)
+    rest, parts, stdin = _admit(prepared, payload)
     env = environment(prepared.script, rest, run.task_id, run.run_id)
     run.env.update(env)
     for plugin in prepared.plugins:
@@ -99,7 +99,7 @@ async def _perform(
     workdir = resources.workdirs.take()
     untouched = False
     try:
-        finished = await _run_command(prepared, run, workdir, dump_payload(rest), resources.slots, lifeline)
+        finished = await _run_command(prepared, run, workdir, stdin, resources.slots, lifeline)
         run.log.end_output()
         if finished.killed:
             run.log.say("ended what the command left running: " + printable(", ".join(finished.killed)))
@@ -112,15 +112,19 @@ async def _perform(
     return replace(_judge(prepared, run, finished, collected), artifacts=collected.artifacts)
 
 
-def _admit(prepared: Prepared, payload: bytes | PayloadError) -> tuple[Any, Mapping[str, Mapping[str, Any]]]:
-    """Parse and check; the command's part of the payload and the plugins' parts. Raises PayloadError."""
+def _admit(
+    prepared: Prepared, payload: Payload | bytes | PayloadError
+) -> tuple[Any, Mapping[str, Mapping[str, Any]], bytes]:
+    """Parse and check; the command's part of the payload, the plugins' parts, and stdin. Raises PayloadError."""
     if isinstance(payload, PayloadError):
         raise payload
-    value = parse_payload(payload, max_bytes=prepared.script.limits.payload_bytes)
-    violations = prepared.schema.check(value)
+    if isinstance(payload, bytes):
+        payload = Payload.of(parse_payload(payload, max_bytes=prepared.script.limits.payload_bytes))
+    violations = prepared.schema.check(payload.value)
     if violations:
         raise PayloadError(violations)
-    return prepared.schema.split(value)
+    rest, parts = prepared.schema.split(payload.value)
+    return rest, parts, dump_payload(rest) if parts else payload.data
 
 
 async def _run_command(

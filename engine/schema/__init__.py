@@ -2,7 +2,7 @@
 jsonschema_rs.
 """
 
-from engine.schema.payload import check_value, dump_payload, parse_payload
+from engine.schema.payload import Payload, check_value, dump_payload, parse_payload, too_large
 from engine.schema.schema import Schema
 
-__all__ = ["Schema", "check_value", "dump_payload", "parse_payload"]
+__all__ = ["Payload", "Schema", "check_value", "dump_payload", "parse_payload", "too_large"]

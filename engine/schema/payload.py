@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
 
@@ -24,7 +25,22 @@ MAX_PROBLEMS = 100
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
+# Made once: `json.dumps` would make one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Payload:
+    """A payload that was parsed: its value, and the same as `dump_payload` writes it. Nobody changes the value."""
+
+    value: dict[str, Any]
+    data: bytes
+
+    @classmethod
+    def of(cls, value: dict[str, Any]) -> Payload:
+        """Of what `parse_payload` has let through."""
+        return cls(value, dump_payload(value))
 
 
 class _Suspicious(Exception):
@@ -52,7 +68,7 @@ def parse_payload(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) ->
     numbers that overflow to them; integers beyond 4300 digits; lone surrogates; a root that is no object.
     """
     if len(data) > max_bytes:
-        raise PayloadError([Problem(f"the payload has {len(data)} bytes, at most {max_bytes} are allowed")])
+        raise PayloadError([too_large(len(data), max_bytes)])
     if data.startswith(b"\xef\xbb\xbf"):
         raise PayloadError([Problem("the payload starts with a byte order mark; JSON is UTF-8 without one")])
     try:
@@ -109,12 +125,12 @@ def check_value(value: Any, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> No
         raise PayloadError(problems)
     size = len(dump_payload(value))
     if size > max_bytes:
-        raise PayloadError([Problem(f"the payload has {size} bytes, at most {max_bytes} are allowed")])
+        raise PayloadError([too_large(size, max_bytes)])
 
 
 def dump_payload(value: Any) -> bytes:
     """Compact UTF-8 JSON, text unescaped, integers exact: what a command reads on its standard input."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")
 
 
 def json_problems(value: Any, *, max_depth: int) -> list[Problem]:
@@ -122,6 +138,10 @@ def json_problems(value: Any, *, max_depth: int) -> list[Problem]:
     aside.
     """
     return list(islice((problem for problem in _rules(value, max_depth) if problem is not None), MAX_PROBLEMS))
+
+
+def too_large(size: int, max_bytes: int) -> Problem:
+    return Problem(f"the payload has {size} bytes, at most {max_bytes} are allowed")
 
 
 def _too_deep(max_depth: int, place: str = "") -> Problem:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import PayloadError, Problem
-from engine.schema import dump_payload, parse_payload
+from engine.schema import Payload, parse_payload, too_large
 from worker.broker.envelope import Envelope
 
 # A message that Penstock itself published carries this header and no payload: the record holds that.
@@ -22,10 +22,11 @@ _ENVELOPE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """A task that a producer enqueued without us: the payload as JSON, or what is wrong with it."""
+    """A task that a producer enqueued without us: the payload, parsed unless it is wrong, and what is wrong with it."""
 
     payload: bytes
     problems: tuple[Problem, ...] = ()
+    parsed: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def read_body(envelope: Envelope, most: int) -> Enqueued:
     Parsed as strictly as any payload. Never raises: what is wrong is in the result.
     """
     if envelope.headers.get(PLAIN_HEADER):
-        return Enqueued(envelope.body)
+        return _plain(envelope.body, most)
     content_type, encoding = envelope.content_type, (envelope.content_encoding or "utf-8").lower()
     if envelope.headers.get("compression"):
         return _refused("the message is compressed; only plain JSON is taken")
@@ -73,10 +74,24 @@ def read_body(envelope: Envelope, most: int) -> Enqueued:
     if not isinstance(kwargs, dict) or not isinstance(args, list):
         return _refused("args has to be a list and kwargs an object")
     if not args:
-        return Enqueued(dump_payload(kwargs))
+        return _within(kwargs, most)
     if len(args) == 1 and isinstance(args[0], dict) and not kwargs:
-        return Enqueued(dump_payload(args[0]))
+        return _within(args[0], most)
     return _refused("the payload goes into kwargs, or as the one object into args")
+
+
+def _plain(body: bytes, most: int) -> Enqueued:
+    try:
+        return Enqueued(body, parsed=Payload.of(parse_payload(body, max_bytes=most)))
+    except PayloadError as error:
+        return Enqueued(body, error.problems)
+
+
+def _within(value: dict[str, Any], most: int) -> Enqueued:
+    payload = Payload.of(value)
+    if len(payload.data) > most:
+        return Enqueued(payload.data, (too_large(len(payload.data), most),))
+    return Enqueued(payload.data, parsed=payload)
 
 
 def _refused(message: str) -> Enqueued:

@@ -2,46 +2,74 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 from worker.config import LogSettings
 
+# Made once: making it for each line costs as much as the rest of the line.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
+
 
 def set_up_logging(settings: LogSettings) -> None:
-    """Route structlog and the standard library's loggers (Celery, kombu, redis) into one stream."""
+    """Route structlog and the standard library's loggers (Celery, kombu, redis) into one stream.
+
+    Our own lines do not pass through the standard library, where one costs three times as much.
+    """
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ExtraAdder(),
-    ]
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,  # the other kind prints local variables: payloads
-        )
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    last: list[Any] = (
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,  # the other kind prints local variables: payloads
+            )
+        ]
         if console
-        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        else [structlog.processors.format_exc_info, _json]
     )
-    last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if not console:
-        last.append(structlog.processors.format_exc_info)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*last, renderer]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                stamp,
+                structlog.stdlib.ExtraAdder(),
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     for noisy in ("celery", "kombu", "amqp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
-        processors=[*shared[:-1], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[_name, structlog.processors.add_log_level, stamp, structlog.processors.StackInfoRenderer(), *last],
+        logger_factory=lambda *names: _Lines(*names),
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes whole lines to stderr, and knows its name."""
+
+    def __init__(self, name: str = "penstock") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
+def _name(logger: Any, _: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["logger"] = logger.name
+    return event
+
+
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    return _ENCODER.encode(event)

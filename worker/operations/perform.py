@@ -20,7 +20,7 @@ from engine.outcome import Outcome
 from engine.plugin import Prepared
 from engine.process.abort import Abort
 from engine.process.lifeline import Lifeline
-from engine.schema import dump_payload, parse_payload
+from engine.schema import Payload, dump_payload
 from engine.script import Script
 from worker.broker import BrokerAway, Delivery, Publisher
 from worker.model import ArtifactRecord, NewTask, Resolution, Status
@@ -70,28 +70,28 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     store is away, and else only for faults of ours; then the delivery may not be acknowledged.
     """
     prepared = performer.scripts[delivery.script]
-    payload: bytes | PayloadError = b""
+    payload: Payload | bytes | PayloadError = b""
     new = None
     if not delivery.hint:
         payload, new = enqueued(delivery, prepared)
     claimed, claimed_at_s = await _claim(delivery.task_id, new, prepared.script, performer)
-    log = _logger.bind(task=delivery.task_id, script=delivery.script)
     if not isinstance(claimed, Claimed):
-        log.info("not claimed", why=claimed.refusal.value)
+        _logger.info("not claimed", task=delivery.task_id, script=delivery.script, why=claimed.refusal.value)
         return
     if delivery.hint:
         payload = claimed.payload
-    log = log.bind(run=claimed.claim.run)
-    log.info("run started")
-    abort = Abort()
-    claim = claimed.claim
+    abort, claim = Abort(), claimed.claim
+    _logger.info("run started", task=claim.task_id, script=delivery.script, run=claim.run)
     stored = MarkedStore(performer.files.run(claim.task_id, claim.run), performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
         outcome = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
         recorded = await _record(performer, prepared, claimed, outcome, stored, await live.close())
-    log.info(
+    _logger.info(
         "run ended",
+        task=claim.task_id,
+        script=delivery.script,
+        run=claim.run,
         status=outcome.status,
         reason=outcome.reason,
         exit=str(outcome.exit) if outcome.exit else None,
@@ -199,7 +199,7 @@ async def _run(
     performer: Performer,
     prepared: Prepared,
     claimed: Claimed,
-    payload: bytes | PayloadError,
+    payload: Payload | bytes | PayloadError,
     stored: MarkedStore,
     abort: Abort,
     lifeline: Lifeline,
@@ -259,26 +259,23 @@ def _why(what: str, error: OSError) -> str:
     return f"{what} could not be kept: {error.strerror or type(error).__name__}"
 
 
-def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[bytes | PayloadError, NewTask]:
+def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[Payload | PayloadError, NewTask]:
     """The payload of a message that was enqueued without us, and the record to make of it."""
     found = delivery.read(prepared.script.limits.payload_bytes)
-    payload: bytes | PayloadError = found.payload
-    shown = b"null"
     times: dict[str, int | None] = {}
     problems = list(found.problems)
     for name, text in (("eta", delivery.eta), ("expires", delivery.expires)):
         try:
-            times[name] = moment_ms(text, datetime.now(UTC))
+            times[name] = None if text is None else moment_ms(text, datetime.now(UTC))
         except ValueError as error:
             problems.append(Problem(f"{name} of the message: {error}"))
-    if problems:
-        payload = PayloadError(problems)
+    payload: Payload | PayloadError
+    if found.parsed is None or problems:
+        payload, shown = PayloadError(problems), b"null"
     else:
-        try:
-            value = parse_payload(found.payload, max_bytes=prepared.script.limits.payload_bytes)
-            shown = dump_payload(prepared.schema.redact(value))
-        except PayloadError as error:
-            payload = error
+        payload, shown = found.parsed, found.parsed.data
+        if prepared.schema.has_secrets:
+            shown = dump_payload(prepared.schema.redact(payload.value))
     return payload, NewTask(
         id=delivery.task_id,
         script=delivery.script,
