@@ -53,8 +53,9 @@ async def execute(
     """Run a task once and say how it ended. What the task does wrong is in the outcome and is never raised.
 
     `payload` is UTF-8 JSON, parsed already or not, or what was wrong with it when it could not even be read. `task_id`
-    must match the pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the run. `abort`
-    ends the run early with the status that it names; so does the supervisor when `lifeline` is not extended.
+    must match the pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the
+    run. `abort` ends the run early with the status that it names; so does the supervisor when `lifeline` is not
+    extended.
     """
     loop = asyncio.get_running_loop()
     run = Run(

@@ -29,6 +29,8 @@ _BLOCK_S = 1
 # Queues and priorities that nobody blocks on are looked at this often.
 _LOOK_S = 0.1
 _RETRY_S = 0.5
+# Who takes says that it lives when it has not for this long.
+_SILENT_S = 2.0
 
 _SAY_ALIVE = """
 redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
@@ -36,14 +38,15 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """
 
 # KEYS: those of the consumers, then for each list of a queue the list and its in-flight list, queue by queue. ARGV: the
-# consumer and its lists (whoever takes is known to live, or its lists would be looked for by nobody), room, number of
-# queues, lists per queue, which queue comes first. Returns the number of the list and the message alternately; one
-# from each queue in turn, the most urgent first.
-_FETCH = (
-    _SAY_ALIVE
-    + """
-local room, queues, lists, first = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local taken, found = {}, true
+# consumer and its lists, whether it is time for a sign of life (whoever takes is known to live, or its lists would be
+# looked for by nobody), room, number of queues, lists per queue, which queue comes first. Returns the number of the
+# list and the message alternately; one from each queue in turn, the most urgent first.
+_FETCH = f"""
+if ARGV[3] == '1' or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+{_SAY_ALIVE}
+end
+local room, queues, lists, first = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local taken, found = {{}}, true
 while found and #taken < room * 2 do
   found = false
   for step = 0, queues - 1 do
@@ -62,7 +65,6 @@ while found and #taken < room * 2 do
 end
 return taken
 """
-)
 
 # KEYS: the consumers by their last sign of life, and their lists. ARGV: seconds after which one is taken for dead, and
 # after which it is forgotten. Gives the lists of the dead back to where they came from.
@@ -123,7 +125,7 @@ class RedisQueues:
         self._consumer = consumer
         self._turn = 0
         self._taking = False
-        self._alive_until_s = 0.0
+        self._said_alive_s = float("-inf")
         # Where messages without a word on priority are: those of Celery's producers and our own.
         self._blocked = {key: queue for queue in self._queues for key in (list_key(queue, 0), list_key(queue, 9))}
         self._waits: dict[str, asyncio.Task[bytes | None]] = {}
@@ -190,7 +192,7 @@ class RedisQueues:
 
         Call it every few seconds. Returns how many messages of others came back.
         """
-        self._said_alive()
+        self._say_alive_now()
         await self._alive(keys=_CONSUMERS, args=self._identity)
         moved = int(await self._recover(keys=_CONSUMERS, args=[ALIVE_S, _FORGET_S]))
         await self._look_for_strays()
@@ -213,9 +215,11 @@ class RedisQueues:
     async def _take_now(self, room: int) -> list[Taken]:
         self._turn = (self._turn + 1) % len(self._queues)
         lists = len(self._lists) // len(self._queues)
-        self._said_alive()
+        say = asyncio.get_running_loop().time() > self._said_alive_s + _SILENT_S
+        if say:
+            self._say_alive_now()
         found = await self._fetch(
-            keys=self._fetch_keys, args=[*self._identity, room, len(self._queues), lists, self._turn]
+            keys=self._fetch_keys, args=[*self._identity, int(say), room, len(self._queues), lists, self._turn]
         )
         return [
             self._know(Taken(self._lists[number][0], self._lists[number][1], raw))
@@ -224,14 +228,14 @@ class RedisQueues:
 
     def _wait_for_more(self) -> None:
         """Block on each queue, so that a message starts at once; not when others may take us for dead."""
-        if asyncio.get_running_loop().time() < self._alive_until_s:
+        if asyncio.get_running_loop().time() < self._said_alive_s + ALIVE_S - _BLOCK_S - 1:
             for key in self._blocked:
                 if key not in self._waits:
                     self._waits[key] = asyncio.ensure_future(self._block(key))
                     self._waits[key].add_done_callback(self._arrived)
 
-    def _said_alive(self) -> None:
-        self._alive_until_s = asyncio.get_running_loop().time() + ALIVE_S - _BLOCK_S - 1
+    def _say_alive_now(self) -> None:
+        self._said_alive_s = asyncio.get_running_loop().time()
 
     async def _block(self, key: str) -> bytes | None:
         raw: Any = await self._redis.blmove(key, self._held[key], _BLOCK_S, "RIGHT", "LEFT")
@@ -279,8 +283,7 @@ class RedisQueues:
             if not done:
                 return True
             try:
-                removed = (self._call("LREM", self._held[one.key], 1, one.raw) for one in done)
-                await asyncio.gather(*removed)
+                await asyncio.gather(*(self._call("LREM", self._held[one.key], 1, one.raw) for one in done))
             except BaseException as error:
                 # Acknowledging twice does no harm; not at all would bring the message again.
                 self._done = done + self._done

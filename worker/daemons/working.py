@@ -145,26 +145,30 @@ class Worker:
             self.drain(f"a part of it failed: {type(error).__name__}", fatal=True)
 
     async def _consume(self, source: Source) -> None:
-        opened = False
+        """Until the worker is stopped."""
+        consuming = asyncio.create_task(self._take_for_ever(source))
         stopped = asyncio.create_task(self._stopping.wait())
-        while not self._stopping.is_set():
-            step = asyncio.create_task(self._take(source) if opened else source.open())
-            await asyncio.wait((step, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                step.cancel()
+        await asyncio.wait((consuming, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        consuming.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await consuming
+
+    async def _take_for_ever(self, source: Source) -> None:
+        opened = False
+        while True:
             try:
-                await step
-            except asyncio.CancelledError:
-                break
+                if opened:
+                    await self._take(source)
+                    continue
+                await source.open()
             except BrokerAway as error:
                 _logger.warning("the broker is away; trying again", error=str(error))
-                await asyncio.wait((stopped,), timeout=_BROKER_AWAY_S)
+                await asyncio.sleep(_BROKER_AWAY_S)
                 continue
-            if not opened:
-                opened = True
-                self.ready.set()
-                _logger.info("ready", worker=self.name, concurrency=self._free)
-        stopped.cancel()
+            opened = True
+            self.ready.set()
+            _logger.info("ready", worker=self.name, concurrency=self._free)
 
     async def _take(self, source: Source) -> None:
         await self._room.wait()
