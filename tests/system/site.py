@@ -160,7 +160,12 @@ class Site:
         return eventually(look, f"the end of task {task_id}; the workers said:\n{self.log()[-3000:]}", within_s)
 
     def task_log(self, task_id: str, run: int = 0) -> bytes:
-        return (run_folder(self.folder / ".penstock", task_id, run) / "log.txt").read_bytes()
+        file = run_folder(self.folder / ".penstock", task_id, run) / "log.txt"
+        if file.exists():
+            return file.read_bytes()
+        log = self.ask(lambda store: store.records.get(task_id)).runs[run].log
+        assert log, f"run {run} of task {task_id} has no log"
+        return str(log.text).encode()
 
     def stop(self) -> None:
         for process in self.processes:

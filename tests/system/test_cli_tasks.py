@@ -266,3 +266,12 @@ def test_show_is_readable(site: Deployment) -> None:
 
 def test_a_server_that_is_not_there_ends_a_run_with_69(site: Deployment) -> None:
     assert site.penstock("run", "stay", "-q", env={"PENSTOCK_BROKER_URL": "redis://127.0.0.1:1"}).code == 69
+
+
+def test_the_log_of_a_run_that_wrote_nothing_is_kept_in_its_record(site: Deployment) -> None:
+    ran = site.penstock("run", "exit-0", "--id", "silent")
+    assert ran.out.startswith("[worker:info] script exit-0, task silent, run 0")
+    logs = site.penstock("logs", "silent")
+    assert logs.out == ran.out
+    assert len(logs.out) == site.penstock("show", "silent", "--json").json["logBytes"]
+    assert list((site.home / ".penstock/artifacts").rglob("silent")) == []

@@ -14,6 +14,7 @@ from worker.cli.output import LogOutput
 from worker.cli.terminal import local_time
 from worker.daemons.wiring import Store
 from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, LiveLogPart, Run, Task
+from worker.operations.logs import open_log
 from worker.store import StoreUnavailable, UnknownTask
 
 _T = TypeVar("_T")
@@ -136,7 +137,7 @@ def _show_rest(
         return
     output.end_line(drop=True)  # it is in the rest
     try:
-        file = store.files.run(task_id, run.number).open_log()
+        file = open_log(store.files, task_id, run)
     except FileNotFoundError:
         tell(f"{run.log_bytes - place.shown} bytes of the log are not shown: it is kept where the worker ran")
         return

@@ -67,9 +67,10 @@ async def _logs(home: Path, task_id: str, following: bool, number: int | None, t
 
 def _print_kept(store: Store, task: Task, run: Run, output: LogOutput, tail: int | None) -> None:
     from worker.cli.failure import Failure
+    from worker.operations.logs import open_log
 
     try:
-        file = store.files.run(task.id, run.number).open_log()
+        file = open_log(store.files, task.id, run)
     except FileNotFoundError:
         if run.log_bytes:
             message = f"the log of task {task.id} is not here: it is kept where its worker runs, or was removed"

@@ -30,6 +30,7 @@ from worker.model.task import (
     Resolution,
     Run,
     RunLimits,
+    ShortLog,
     Task,
 )
 
@@ -65,6 +66,7 @@ __all__ = [
     "Resolved",
     "Run",
     "RunLimits",
+    "ShortLog",
     "Status",
     "Swept",
     "Task",

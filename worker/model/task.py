@@ -24,8 +24,16 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortLog:
+    """The whole log of a run whose command wrote nothing, and in hexadecimal the index that a kept log has."""
+
+    text: str
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt.
+    """One attempt. `log` is kept with the record when it is short, and else as a file.
 
     `started_at` is known when the run has ended: its end minus its duration. `exit_code` and
     `signal` are both None when the command did not start or did not end.
@@ -45,6 +53,7 @@ class Run:
     duration_ms: int | None = None
     log_bytes: int = 0
     log_truncated: bool = False
+    log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
 
 
@@ -167,5 +176,6 @@ class Resolution:
     duration_ms: int | None = None
     log_bytes: int = 0
     log_truncated: bool = False
+    log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     dry_run: bool = False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from worker.model import ArtifactRecord, Claim, Resolution, Status
+from worker.model import ArtifactRecord, Claim, Resolution, ShortLog, Status
 from worker.store import Records
 
 _logger = structlog.get_logger("penstock.worker")
@@ -35,7 +35,13 @@ def spooled(path: Path) -> tuple[Claim, Resolution, bool]:
     end = document["end"]
     artifacts = tuple(ArtifactRecord(**artifact) for artifact in end.pop("artifacts"))
     status = Status(end.pop("status"))
-    return Claim(**document["claim"]), Resolution(status=status, artifacts=artifacts, **end), document["next_run"]
+    short = end.pop("log")
+    log = ShortLog(**short) if short else None
+    return (
+        Claim(**document["claim"]),
+        Resolution(status=status, artifacts=artifacts, log=log, **end),
+        document["next_run"],
+    )
 
 
 async def record_spooled(folder: Path, records: Records) -> None:

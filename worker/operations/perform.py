@@ -23,7 +23,7 @@ from engine.process.lifeline import Lifeline
 from engine.schema import Payload, dump_payload
 from engine.script import Script
 from worker.broker import BrokerAway, Delivery, Publisher
-from worker.model import ArtifactRecord, NewTask, Resolution, Status
+from worker.model import ArtifactRecord, NewTask, Resolution, ShortLog, Status
 from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
 from worker.model.task import RunLimits
 from worker.operations.leases import Leases, cancelled_by
@@ -43,6 +43,8 @@ _logger = structlog.get_logger("penstock.worker")
 # The command is not to blame for these, so another run may follow, as often as the script's `retries` say.
 RETRIED = frozenset({"claim-expired", "worker-shutdown", "resource-unavailable"})
 _LONGEST_DELAY_S = 300.0
+# What the worker itself has to say of a run is rarely longer. A file and its folder cost as much as a short command.
+_SHORT_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     stored = MarkedStore(performer.files.run(claim.task_id, claim.run), performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
-        outcome = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
-        recorded = await _record(performer, prepared, claimed, outcome, stored, await live.close())
+        outcome, short = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
+        end = resolution(outcome, short)
+        recorded = await _record(performer, prepared, claimed, outcome, end, stored, await live.close())
     _logger.info(
         "run ended",
         task=claim.task_id,
@@ -160,11 +163,12 @@ async def _record(
     prepared: Prepared,
     claimed: Claimed,
     outcome: Outcome,
+    end: Resolution,
     stored: MarkedStore,
     live: Entry | None,
 ) -> Resolved:
     """Record the end of the run. While the store is away it waits on the disk too, should we die."""
-    claim, end = claimed.claim, resolution(outcome)
+    claim = claimed.claim
     again, delay_s = retry(prepared.script, claimed, outcome)
     spooled: Path | None = None
 
@@ -204,8 +208,11 @@ async def _run(
     abort: Abort,
     lifeline: Lifeline,
     live: LiveLogWriter,
-) -> Outcome:
-    """Execute under the claim, and keep log and artifacts. A fault of ours is an outcome too, and is logged."""
+) -> tuple[Outcome, ShortLog | None]:
+    """Execute under the claim, and keep artifacts and log; the log that is returned goes with the record.
+
+    A fault of ours is an outcome too, and is logged.
+    """
     claim = claimed.claim
     try:
         if claimed.cancel:
@@ -228,7 +235,7 @@ async def _run(
         )
         # Now, because the store may come back and renew the claim while the log is on its way.
         outcome = _fenced(outcome, performer.leases.lapsed(claim))
-        outcome = _kept(kept, log, outcome)
+        outcome, short = _kept(kept, log, outcome)
         if outcome.artifacts:
             try:
                 await asyncio.to_thread(kept.commit)
@@ -237,22 +244,24 @@ async def _run(
                 if outcome.status == "completed":
                     why = _why("the artifacts", error)
                     outcome = replace(outcome, status="exception", reason="artifact-error", message=why)
-        return outcome
+        return outcome, short
     except Exception as error:
         _logger.exception("a run failed by a fault of the worker", task=claim.task_id, run=claim.run)
-        return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}")
+        return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}"), None
 
 
-def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> Outcome:
-    """Keep the log. A run whose log is lost is not a good one."""
+def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> tuple[Outcome, ShortLog | None]:
+    """Keep the log: a short one of the worker's own words goes with the record. A run whose log is lost is no good."""
+    if log.text is not None and log.index is not None and len(log.text) <= _SHORT_BYTES:
+        return outcome, ShortLog(log.text.decode(), log.index.hex()) if log.text else None
     try:
         kept.keep_log(
             log.path if log.text is None else log.text,
             log.index_path if log.index is None else log.index,
         )
     except OSError as error:
-        return replace(outcome, status="exception", reason="internal-error", message=_why("the log", error))
-    return outcome
+        outcome = replace(outcome, status="exception", reason="internal-error", message=_why("the log", error))
+    return outcome, None
 
 
 def _why(what: str, error: OSError) -> str:
@@ -290,7 +299,7 @@ def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[Payload | PayloadE
     )
 
 
-def resolution(outcome: Outcome) -> Resolution:
+def resolution(outcome: Outcome, log: ShortLog | None) -> Resolution:
     """The outcome as it is recorded."""
     return Resolution(
         status=Status(outcome.status),
@@ -301,6 +310,7 @@ def resolution(outcome: Outcome) -> Resolution:
         duration_ms=round(outcome.duration_s * 1000),
         log_bytes=outcome.log_bytes,
         log_truncated=outcome.log_truncated,
+        log=log,
         artifacts=tuple(ArtifactRecord(a.name, a.size, a.sha256, a.content_type, a.public) for a in outcome.artifacts),
         dry_run=outcome.dry_run,
     )

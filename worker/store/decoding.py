@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.model.status import FINAL, Status
-from worker.model.task import ArtifactRecord, CancelRequest, Run, Task
+from worker.model.task import ArtifactRecord, CancelRequest, Run, ShortLog, Task
 from worker.store.keys import FIELDS, RUN_FIELDS
 
 _ENDED = {short: name for name, short in RUN_FIELDS.items()}
@@ -123,6 +123,7 @@ def _ended(number: int, value: bytes) -> tuple[Run, bool]:
         duration_ms=duration_ms,
         log_bytes=found.get("log_bytes", 0),
         log_truncated=bool(found.get("log_truncated")),
+        log=ShortLog(*found["log"]) if "log" in found else None,
         artifacts=tuple(
             ArtifactRecord(name, size, sha256, content_type, bool(public))
             for name, size, sha256, content_type, public in found.get("artifacts", ())

@@ -13,6 +13,7 @@ from worker.store.keys import RUN_FIELDS, checked_id, checked_key, checked_scrip
 MESSAGE_CHARACTERS = 4000
 
 _FIELD = RUN_FIELDS
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _END_OF_TIME_MS = 10**14  # the year 5138; the scripts add to it and keep it below 2^53
 
 
@@ -66,6 +67,7 @@ def run_body(end: Resolution) -> str:
         ("duration_ms", end.duration_ms),
         ("log_bytes", end.log_bytes or None),
         ("log_truncated", 1 if end.log_truncated else None),
+        ("log", [end.log.text, end.log.index] if end.log else None),
         ("dry_run", 1 if end.dry_run else None),
         ("artifacts", [[a.name, a.size, a.sha256, a.content_type, int(a.public)] for a in end.artifacts]),
     ):
@@ -81,7 +83,7 @@ def cancel_body(by: str, why: str) -> str:
 
 def compact(value: Any) -> str:
     """ASCII, so that a lone surrogate in someone's text cannot make it unsendable."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _time(milliseconds: int) -> int:

@@ -251,6 +251,7 @@ RUN_FIELDS = {
     "duration_ms": "d",
     "log_bytes": "l",
     "log_truncated": "c",
+    "log": "o",  # of a run whose command wrote nothing: text, and index in hexadecimal
     "dry_run": "y",
     "artifacts": "a",  # lists of name, size, sha256, content type, public
 }
