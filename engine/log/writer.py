@@ -55,7 +55,6 @@ class LogWriter:
         keep_short: bool = False,
     ) -> None:
         self.path = path
-        self.index_path = path.with_suffix(".idx")
         self.text: bytes | None = None
         """The text of a log that became no file, once it is closed."""
         self.index: bytes | None = None
@@ -83,6 +82,10 @@ class LogWriter:
         self._error: str | None = None
         self._index_torn = False
         self._closed: LogSummary | None = None
+
+    @property
+    def index_path(self) -> Path:
+        return self.path.with_suffix(".idx")
 
     def feed(self, source: Source, data: bytes) -> None:
         """Take a block of the command's output as it was read."""

@@ -2,7 +2,7 @@
 jsonschema_rs.
 """
 
-from engine.schema.payload import Payload, check_value, dump_payload, parse_payload, too_large
+from engine.schema.payload import Payload, check_value, depth_of, dump_payload, parse_payload, too_large
 from engine.schema.schema import Schema
 
-__all__ = ["Payload", "Schema", "check_value", "dump_payload", "parse_payload", "too_large"]
+__all__ = ["Payload", "Schema", "check_value", "depth_of", "dump_payload", "parse_payload", "too_large"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import PayloadError
-from engine.schema import parse_payload
+from engine.schema import depth_of, parse_payload
 from worker.model import TASK_ID
 
 # Headers and properties of a message are small; what is nested deeper than this is no message of Celery's.
@@ -43,10 +43,7 @@ class Envelope:
 
 def open_envelope(raw: bytes) -> Envelope:
     """Raises NotAMessage. Takes Celery's message protocol 2, and 1 as far as name and id."""
-    try:
-        message = parse_payload(raw, max_bytes=MESSAGE_BYTES, max_depth=_DEPTH)
-    except PayloadError as error:
-        raise NotAMessage(f"it is no JSON object: {error.problems[0].message}") from None
+    message = _object(raw)
     headers, properties = message.get("headers"), message.get("properties")
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         raise NotAMessage("it has no headers and properties, as a message of kombu has")
@@ -61,6 +58,21 @@ def open_envelope(raw: bytes) -> Envelope:
         encoding if isinstance(encoding, str) else "",
         headers,
     )
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """As lenient as Celery where nothing depends on it; the payload in the body is parsed as strictly as any."""
+    if len(raw) <= MESSAGE_BYTES and depth_of(raw, _DEPTH) <= _DEPTH:
+        try:
+            message = json.loads(raw.decode())
+            if isinstance(message, dict):
+                return message
+        except (ValueError, RecursionError):
+            pass
+    try:
+        return parse_payload(raw, max_bytes=MESSAGE_BYTES, max_depth=_DEPTH)
+    except PayloadError as error:
+        raise NotAMessage(f"it is no JSON object: {error.problems[0].message}") from None
 
 
 def identify(headers: Mapping[str, Any], body: bytes) -> tuple[str, str]:

@@ -19,8 +19,13 @@ class MarkedStore:
 
     def __init__(self, files: RunFiles, spool: Path, task_id: str, run: int) -> None:
         self.files = files
-        self._mark = spool / f"{task_id}-{run}{MARK}"
+        self._spool = spool
+        self._name = f"{task_id}-{run}{MARK}"
         self.marked = False
+
+    @property
+    def _mark(self) -> Path:
+        return self._spool / self._name
 
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """See `engine.artifacts.ArtifactStore.put`."""

@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,7 +76,10 @@ class RunFiles:
     def __init__(self, root: Path, within: tuple[str, ...]) -> None:
         self._root = root
         self._within = within
-        self._artifacts = FolderStore(root, within=(*within, ARTIFACTS), durable=True)
+
+    @cached_property
+    def _artifacts(self) -> FolderStore:
+        return FolderStore(self._root, within=(*self._within, ARTIFACTS), durable=True)
 
     @property
     def log_path(self) -> Path:

@@ -1,15 +1,23 @@
 -- id, worker, claim, lease ms, limits or '', script or '' [, the task as asked() takes it]
 --   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or ''}
 --    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
+local function startable(new)
+  local limit = start_limit(new)
+  return not (new.due and tonumber(new.due) > NOW) and not (limit and limit <= NOW)
+end
+
 local id, worker, claim, lease, limits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local script = ARGV[6]
 local new = ARGV[7] and asked(7)
 local task = read(id)
+-- Made and started in one: most tasks of a Celery producer.
+local at_once = false
 if not task.script then
   if not new then return {'unknown'} end
   local other = namesake(new)
   if other then return {same(other, new) and 'duplicate' or 'conflict', other.status} end
-  task = register(id, new)
+  at_once = limits == '' and (script == '' or script == new.script) and startable(new)
+  task = register(id, new, at_once)
 elseif new and not same(task, new) then
   return {'conflict', task.status}
 end
@@ -31,7 +39,7 @@ else
   end
   if task.due and tonumber(task.due) > NOW then return {'busy', task.status} end
   if not allowed(task.status, 'running') then return {'busy', task.status} end
-  payload = redis.call('GET', KEY.payload .. id)
+  payload = at_once and new.payload or redis.call('GET', KEY.payload .. id)
   if not payload then return {'lost'} end
   if limits ~= '' then
     if room(task.script, limits, 1) < 1 then
@@ -40,12 +48,17 @@ else
     end
     started(task, limits)
   end
-  token = tick()
+  -- No other can have been given since its position was.
+  token = at_once and task.position or tick()
   redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
     F.claimed, int(NOW))
-  redis.call('ZREM', KEY.hints, id)
   redis.call('ZADD', KEY.leases, int(NOW + lease), id)
-  relist(task, 'running')
+  if at_once then
+    list(task, 'running')
+  else
+    redis.call('ZREM', KEY.hints, id)
+    relist(task, 'running')
+  end
   watch(task, 'running')
   event('claimed', task, task.run, 'running', '', worker)
 end

@@ -114,8 +114,9 @@ local function namesake(new)
   return task and task.script and task or nil
 end
 
--- Make the record and its pending run 0, and return it. The caller has seen that there is none.
-local function register(id, new)
+-- Make the record and its pending run 0, and return it. The caller has seen that there is none. With `at_once` it does
+-- not wait for anything: the caller claims it, so it is listed nowhere as pending.
+local function register(id, new, at_once)
   local position = tick()
   local task = {
     id = id, script = new.script, queue = new.queue, digest = new.digest, about = new.about,
@@ -137,9 +138,11 @@ local function register(id, new)
     redis.call('HSET', KEY.idempotency, new.key, id)
   end
   redis.call('SET', KEY.payload .. id, new.payload)
-  list(task, 'pending')
-  hint(task, tonumber(task.due) or NOW + LIMIT.hint_ms)
-  watch(task, 'pending')
+  if not at_once then
+    list(task, 'pending')
+    hint(task, tonumber(task.due) or NOW + LIMIT.hint_ms)
+    watch(task, 'pending')
+  end
   event('registered', task, '0', 'pending')
   return task
 end
@@ -168,8 +171,10 @@ local function finish(task, status)
   redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
   redis.call('HSET', key, F.status, status, F.finished, int(NOW))
   redis.call('UNLINK', KEY.payload .. task.id)
-  redis.call('ZREM', KEY.hints, task.id)
-  if not task.worker then redis.call('ZREM', KEY.waiting .. task.script, task.id) end
+  if not task.worker then
+    redis.call('ZREM', KEY.hints, task.id)
+    redis.call('ZREM', KEY.waiting .. task.script, task.id)
+  end
   watch(task, status)
   redis.call('ZADD', KEY.finished .. task.script, int(NOW), task.id)
   redis.call('SADD', KEY.finished_scripts, task.script)
