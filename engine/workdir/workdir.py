@@ -15,6 +15,9 @@ ARTIFACTS = "artifacts"
 # What could not be removed is renamed to this and its old name, out of the way and easy to find.
 LEFTOVER = ".leftover-"
 _LEFTOVERS_OF_ONE_NAME = 100
+# The time of a change is that of a clock which stands still in between: some milliseconds, and two seconds on the
+# coarsest of file systems.
+_COARSEST_NS = 3_000_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,13 +35,16 @@ _GONE = Wiped(True)
 class Workdir:
     """A run's folder. `fd` is its descriptor, valid until `wipe`; `path` is a name, and may be swapped."""
 
-    __slots__ = ("_made", "_wiped", "fd", "path")
+    __slots__ = ("_made", "_made_ns", "_made_with", "_old", "_unchanged", "_wiped", "fd", "path")
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
         self._wiped: Wiped | None = None
         self._made = self._look()
+        self._made_with = self._attributes()
+        self._made_ns = max(ctime_ns for *_, ctime_ns in self._made)
+        self._unchanged = self._old = False
 
     @classmethod
     def create(cls, root: Path, name: str) -> Workdir:
@@ -71,22 +77,29 @@ class Workdir:
                     os.rmdir(made)
             raise
 
+    def begin(self, now_ns: int) -> None:
+        """A run starts in the folder, which is as it was made. `now_ns` is since the epoch."""
+        self._unchanged = False
+        self._old = now_ns - _COARSEST_NS > self._made_ns
+
     def untouched(self) -> bool:
         """Whether the folder holds nothing but an empty artifacts folder: there is nothing to collect, and little
-        to remove."""
+        to remove. Call it when nothing of the command lives."""
         try:
-            return os.listdir(self.fd) == [ARTIFACTS] and _empty(self.fd, ARTIFACTS)
+            # Whatever is added or removed, or set, moves the time of the last change.
+            self._unchanged = self._old and self._look() == self._made
+            return self._unchanged or (os.listdir(self.fd) == [ARTIFACTS] and _empty(self.fd, ARTIFACTS))
         except OSError:
             return False
 
     def as_made(self) -> bool:
         """Whether it is as `create` made it, so that another run cannot tell: call it when it is `untouched`.
 
-        Compared are name, identity, owner, mode and extended attributes of both folders, and the time of their last
-        change, which a folder keeps for as long as nobody adds, removes or sets anything.
+        Compared are name, identity, owner, mode and time of last change of both folders, and extended attributes
+        where that time is too coarse to tell, because the folder is new.
         """
         try:
-            return self._look() == self._made
+            return self._unchanged or (self._look() == self._made and self._attributes() == self._made_with)
         except OSError:
             return False
 
@@ -103,9 +116,13 @@ class Workdir:
             self.fd = -1
         return self._wiped
 
-    def _look(self) -> tuple[tuple[object, ...], ...]:
+    def _look(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         text = str(self.path)
         return _traits(text), _traits(f"{text}/{ARTIFACTS}")
+
+    def _attributes(self) -> list[list[str]]:
+        text = str(self.path)
+        return [os.listxattr(path, follow_symlinks=False) for path in (text, f"{text}/{ARTIFACTS}")]
 
     def _wipe(self) -> Wiped:
         try:
@@ -156,11 +173,12 @@ def wipe_path(root: Path, name: str) -> Wiped:
         os.close(folder)
 
 
-def _traits(path: str) -> tuple[object, ...]:
+def _traits(path: str) -> tuple[int, ...]:
+    """The time of the last change is the last of them."""
     found = os.lstat(path)
     return (
-        *(found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_ctime_ns),
-        *os.listxattr(path, follow_symlinks=False),
+        *(found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_nlink),
+        found.st_ctime_ns,
     )
 
 

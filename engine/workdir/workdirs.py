@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.workdir.workdir import Wiped, Workdir
@@ -20,8 +22,9 @@ _GONE = Wiped(True)
 class Workdirs:
     """Below `root`, an absolute folder that holds nothing else. For one event loop; close it when no run is left."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._root = root
+        self._clock_ns = clock_ns
         self._spare: list[Workdir] = []
         self._taken = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -29,6 +32,7 @@ class Workdirs:
     def take(self) -> Workdir:
         """A folder of its own for a run, with nothing in it but an empty artifacts folder. Raises OSError."""
         found = self._spare.pop() if self._spare else Workdir.create(self._root, os.urandom(8).hex())
+        found.begin(self._clock_ns())
         self._taken += 1
         if self._idle:
             self._idle.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,13 +86,28 @@ def assert_fresh(workdir: Workdir) -> None:
     assert os.path.samestat(os.fstat(workdir.fd), workdir.path.lstat())
 
 
+def a_tick_later(folder: Path) -> None:
+    """Return when the file system's clock has moved on since the folder was made."""
+    probe = folder.parent.parent / "probe"
+    deadline = time.monotonic() + DEADLINE_S
+    probe.touch()
+    while probe.stat().st_ctime_ns <= max(path.stat().st_ctime_ns for path in (folder, folder / "artifacts")):
+        assert time.monotonic() < deadline
+        probe.touch()
+
+
+@pytest.mark.parametrize("later_s", [0, 10], ids=["new", "old"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(tmp_path: Path, change: Callable[[Path], None]) -> None:
+def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(
+    tmp_path: Path, change: Callable[[Path], None], later_s: int
+) -> None:
     async def scene() -> None:
-        workdirs = Workdirs(tmp_path / "work")
+        workdirs = Workdirs(tmp_path / "work", lambda: time.time_ns() + later_s * 10**9)
         for _ in range(3):
             workdir = workdirs.take()
             assert_fresh(workdir)
+            if later_s:
+                a_tick_later(workdir.path)
             try:
                 change(workdir.path)
             except OSError as error:
