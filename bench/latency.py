@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.measuring import Row, Table, WrongCount, percentile, turned
+from bench.peer_systems import ALL_WORKERS, peers_there
 from bench.program import options, positive, progress, report
-from bench.systems import WORKERS, Script, payloads
+from bench.systems import Script, payloads
 
 BARE = "bare subprocess"
-SYSTEMS = ("penstock", BARE, "celery prefork", "celery threads")
+PLAIN = ("celery prefork", "celery threads")
 _QUICK_TASKS = 5
 _EFFECT_S = 30.0
 # Between two tasks, so that the worker is back at its waiting place.
@@ -29,15 +30,16 @@ _IDLE_S = 0.01
 _POLL_S = 0.002
 
 
-def measure(tasks: int, rounds: int, concurrency: int = 8) -> list[Table]:
+def measure(tasks: int, rounds: int, concurrency: int = 8, *, install: bool = True) -> list[Table]:
     """The time includes what the producer needs to send, and the start of the command itself (see the bare row)."""
-    found: dict[str, list[list[float]]] = {name: [] for name in SYSTEMS}
+    names = ("penstock", BARE, *peers_there(install=install), *PLAIN)
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in turned(SYSTEMS, number):
+        for name in turned(names, number):
             progress(f"latency: round {number + 1} of {rounds}, {name}")
             found[name].append(_bare(tasks) if name == BARE else _worker(name, tasks, concurrency))
     progress("")
-    together = {name: [ms for one in found[name] for ms in one] for name in SYSTEMS}
+    together = {name: [ms for one in found[name] for ms in one] for name in names}
     ours = percentile(together["penstock"], 50)
     rows: list[Row] = [
         {
@@ -48,16 +50,21 @@ def measure(tasks: int, rounds: int, concurrency: int = 8) -> list[Table]:
             "highest p50": max(statistics.median(one) for one in found[name]),
             "penstock's p50 is times": ours / percentile(together[name], 50),
         }
-        for name in SYSTEMS
+        for name in names
     ]
     title = f"Latency of an idle worker: {tasks} tasks, one at a time, in each of {rounds} rounds"
     return [
-        Table(title, rows, raw={f"{name} p50 ms": [statistics.median(one) for one in found[name]] for name in SYSTEMS})
+        Table(
+            title,
+            rows,
+            raw={f"{name} p50 ms": [statistics.median(one) for one in found[name]] for name in names},
+            found={"latency p50": ours, "latency p99": percentile(together["penstock"], 99)},
+        )
     ]
 
 
 def _worker(name: str, tasks: int, concurrency: int) -> list[float]:
-    with _effects() as (command, arrived), WORKERS[name]({"mark": Script(command)}, concurrency) as worker:
+    with effects() as (command, arrived), ALL_WORKERS[name]({"mark": Script(command)}, concurrency) as worker:
         for number, payload in enumerate(payloads(concurrency)):  # to warm up
             worker.send("mark", payload)
             arrived(number)
@@ -65,8 +72,8 @@ def _worker(name: str, tasks: int, concurrency: int) -> list[float]:
         found, ids = [], []
         for number, payload in enumerate(payloads(tasks, first=concurrency), concurrency):
             time.sleep(_IDLE_S)
-            begun = time.perf_counter()
-            ids.append(worker.send("mark", payload))
+            task_id, begun = worker.send_timed("mark", payload)
+            ids.append(task_id)
             found.append((arrived(number) - begun) * 1000)
             worker.wait(number + 1, _POLL_S)
         worker.check(ids)
@@ -75,7 +82,7 @@ def _worker(name: str, tasks: int, concurrency: int) -> list[float]:
 
 def _bare(tasks: int) -> list[float]:
     """Started directly by this program: what the command costs alone."""
-    with _effects() as (command, arrived):
+    with effects() as (command, arrived):
         found = []
         for number, payload in enumerate(payloads(tasks)):
             time.sleep(_IDLE_S)
@@ -88,7 +95,7 @@ def _bare(tasks: int) -> list[float]:
 
 
 @contextmanager
-def _effects() -> Iterator[tuple[list[str], Callable[[int], float]]]:
+def effects() -> Iterator[tuple[list[str], Callable[[int], float]]]:
     """A command that copies its stdin into a FIFO, and a function that waits for the payload with a number.
 
     That returns when its first byte was there, by `time.perf_counter`.
@@ -121,7 +128,7 @@ def main() -> int:
     parser.add_argument("--concurrency", type=positive, default=8, help="of the worker, which runs one at a time here")
     chosen = parser.parse_args()
     tasks, rounds = (_QUICK_TASKS, 1) if chosen.quick else (chosen.tasks, chosen.rounds)
-    return report([lambda: measure(tasks, rounds, chosen.concurrency)], chosen.json)
+    return report([lambda: measure(tasks, rounds, chosen.concurrency, install=not chosen.quick)], chosen.json)
 
 
 if __name__ == "__main__":

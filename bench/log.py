@@ -61,7 +61,13 @@ def _measure(source: Path, commands: int, rounds: int) -> Table:
     ]
     size = source.stat().st_size / 1_000_000
     title = f"Log: {commands} command{'s' * (commands > 1)} at once, {size:.0f} MB each, medians of {rounds} rounds"
-    return Table(title, rows, raw={f"{name} MB/s": rates[name] for name in SYSTEMS})
+    key = "log of one run" if commands == 1 else "log of several runs"
+    return Table(
+        title,
+        rows,
+        raw={f"{name} MB/s": rates[name] for name in SYSTEMS},
+        found={key: statistics.median(rates["penstock"]), f"{key}: growth": rows[0]["memory grew by MB"]},
+    )
 
 
 def _median(values: Sequence[float | None]) -> float | None:

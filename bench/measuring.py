@@ -48,11 +48,12 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows with the same columns. `raw`: by name, one figure for each round."""
+    """Rows with the same columns. `raw`: by name, one figure for each round. `found`: figures that targets.py judges."""
 
     title: str
     rows: Sequence[Row]
     raw: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    found: Mapping[str, float | None] = field(default_factory=dict)
 
     def markdown(self) -> str:
         columns = list(self.rows[0])

@@ -32,7 +32,6 @@ def measure(tasks: int, rounds: int, few: int = 1, many: int = 8) -> list[Table]
 
     rows: list[Row] = []
     for name in WORKERS:
-        slots = [(more - one) / (many - few) for one, more in zip(after(name, few), after(name, many), strict=True)]
         for concurrency in (few, many):
             rounds_of = found[name, concurrency]
             rows.append(
@@ -42,12 +41,25 @@ def measure(tasks: int, rounds: int, few: int = 1, many: int = 8) -> list[Table]
                     "processes": rounds_of[0][2],
                     "idle MB": statistics.median(idle for idle, _, _ in rounds_of),
                     "after the tasks MB": statistics.median(after(name, concurrency)),
-                    "per further slot MB": statistics.median(slots) if concurrency == many else None,
+                    "per further slot MB": _further_slot(after(name, few), after(name, many), many - few)
+                    if concurrency == many
+                    else None,
                     "penstock is times": median_ratio(after("penstock", concurrency), after(name, concurrency)),
                 }
             )
     title = f"Memory (PSS) of all worker processes: idle and after {tasks:,} tasks, medians of {rounds} rounds"
-    return [Table(title, rows, raw={f"{name} at {many} MB": after(name, many) for name in WORKERS})]
+    return [
+        Table(
+            title,
+            rows,
+            raw={f"{name} at {many} MB": after(name, many) for name in WORKERS},
+            found={"further slot": _further_slot(after("penstock", few), after("penstock", many), many - few)},
+        )
+    ]
+
+
+def _further_slot(few: Sequence[float], many: Sequence[float], slots: int) -> float:
+    return statistics.median((more - one) / slots for one, more in zip(few, many, strict=True))
 
 
 def _worker(name: str, tasks: int, concurrency: int) -> tuple[float, float, int]:

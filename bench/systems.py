@@ -1,10 +1,11 @@
-"""Systems: a worker of each kind with a store of its own, started, loaded, checked and ended.
+"""Systems: a worker of each kind with a store of its own, started, loaded, checked and ended. Peers: peer_systems.py.
 
 Everything lives in one folder of its own below the folder for temporary files, and on unix sockets.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,17 +27,18 @@ import redis
 
 from bench.measuring import Cpu, Process, WrongCount, cpu, tree
 from worker.embedded import Embedded
-from worker.model.status import Status
+from worker.model.status import FINAL, Status
 from worker.store.files import Files
-from worker.store.keys import FINISHED, status_key
+from worker.store.keys import status_key
 
 ROOT = Path(__file__).resolve().parents[1]
 QUEUE = "penstock"
 # Messages wait here until all are there, then the whole list gets the name that the worker listens to.
-_HELD = "bench-held"
+HELD = "bench-held"
+_PUSHED_TOGETHER = 500
 _PATIENCE_S = 60.0
 _LEFT_S = 2.0
-_POLL_S = 0.005
+_POLL_S = 0.01
 _LOG_LIMIT = 4 * 1024**3
 _SCHEMA = {
     "type": "object",
@@ -74,10 +77,13 @@ class Worker(ABC):
     """A running worker. A context manager: on leaving it, worker and store have ended and their folder is gone."""
 
     name: ClassVar[str]
+    waits_in: ClassVar[tuple[str, ...]] = ("brpop", "blmove")
+    """The commands of Redis that one of its connections is in when it consumes."""
 
     def __init__(self, scripts: Mapping[str, Script], concurrency: int) -> None:
         self.scripts = scripts
         self.concurrency = concurrency
+        self.root = ROOT
 
     def __enter__(self) -> Worker:
         with ExitStack() as stack:
@@ -86,8 +92,7 @@ class Worker(ABC):
             self.store = stack.enter_context(Embedded(self.folder / "s" / "store"))
             self.redis = stack.enter_context(redis.Redis.from_url(self.store.url, protocol=2))
             self.results = stack.enter_context(redis.Redis(unix_socket_path=str(self.store.socket), db=1, protocol=2))
-            self._producer = celery.Celery("producer", broker=self.store.celery_url, set_as_current=False)
-            stack.callback(self._producer.close)
+            self._open_producer(stack)
             stack.enter_context(self._started())
             self._await_consuming()
             self._stack = stack.pop_all()
@@ -125,18 +130,32 @@ class Worker(ABC):
         """Of the worker that was started last."""
         return self._process.pid
 
-    def send(self, script: str, payload: Mapping[str, Any], queue: str = QUEUE) -> str:
-        return str(self._producer.send_task(f"penstock.{script}", kwargs=payload, queue=queue).id)
+    @abstractmethod
+    def _open_producer(self, stack: ExitStack) -> None: ...
+
+    @abstractmethod
+    def send(self, script: str, payload: Mapping[str, Any]) -> str: ...
+
+    def send_timed(self, script: str, payload: Mapping[str, Any]) -> tuple[str, float]:
+        """The id, and the time before it was sent, by `time.perf_counter`."""
+        begun = time.perf_counter()
+        return self.send(script, payload), begun
+
+    @abstractmethod
+    def hold(self, script: str, load: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Queue all of it where the worker does not look. Raises WrongCount."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let the worker see what is held, all at once."""
 
     def perform(self, script: str, load: Sequence[Mapping[str, Any]]) -> Load:
         """Queue all of it, then let the worker see it, and wait. Raises WrongCount."""
         before = self.finished()
-        ids = tuple(self.send(script, payload, _HELD) for payload in load)
-        if (queued := self.redis.llen(_HELD)) != len(ids):
-            raise WrongCount(f"{self.name}: {queued} messages are queued of {len(ids)}")
+        ids = self.hold(script, load)
         used = cpu(self.processes)
         begun = time.perf_counter()
-        self.redis.rename(_HELD, QUEUE)
+        self.release()
         self.wait(before + len(ids))
         seconds = time.perf_counter() - begun
         used = cpu(self.processes).since(used)
@@ -158,7 +177,7 @@ class Worker(ABC):
 
     def _await_consuming(self) -> None:
         since = time.monotonic()
-        while not any(client["cmd"] in ("brpop", "blmove") for client in self.redis.client_list()):
+        while not any(client["cmd"] in self.waits_in for client in self.redis.client_list()):
             self._still_there(time.monotonic() - since, "it does not consume")
             time.sleep(_POLL_S)
 
@@ -170,6 +189,11 @@ class Worker(ABC):
 
     def _log_tail(self) -> str:
         return (self.folder / "worker.log").read_text("utf-8", "replace")[-2000:]
+
+    def compare(self, ids: Sequence[str], completed: set[str]) -> None:
+        """Raises WrongCount."""
+        if missing := set(ids) - completed:
+            raise WrongCount(f"{self.name}: {len(missing)} of {len(ids)} tasks did not complete")
 
     def kill(self) -> None:
         """End the worker with all that is below it at once, as when its container or its host dies."""
@@ -200,16 +224,61 @@ class Worker(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=ROOT,
+                cwd=self.root,
                 env={**environ, **self.environment(), **more},
                 start_new_session=True,
             )
 
 
-class PenstockWorker(Worker):
+class CeleryFed(Worker):
+    """A worker that is fed by a plain Celery producer."""
+
+    def _open_producer(self, stack: ExitStack) -> None:
+        self._producer = celery.Celery("producer", broker=self.store.celery_url, set_as_current=False)
+        stack.callback(self._producer.close)
+
+    def send(self, script: str, payload: Mapping[str, Any], queue: str = QUEUE) -> str:
+        return str(self._producer.send_task(f"penstock.{script}", kwargs=payload, queue=queue).id)
+
+    def hold(self, script: str, load: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """The first is sent by Celery, the others are copies of its message with an id and a payload of their own.
+
+        Sending 50,000 would take longer than performing them.
+        """
+        first = self.send(script, load[0], HELD)
+        original: Any = self.redis.lindex(HELD, 0)
+        ids = [first]
+        for start in range(1, len(load), _PUSHED_TOGETHER):
+            messages = []
+            for payload in load[start : start + _PUSHED_TOGETHER]:
+                ids.append(str(uuid.uuid4()))
+                messages.append(_copy(original.replace(first.encode(), ids[-1].encode()), payload))
+            self.redis.lpush(HELD, *messages)
+        if (queued := self.redis.llen(HELD)) != len(load):
+            raise WrongCount(f"{self.name}: {queued} messages are queued of {len(load)}")
+        return tuple(ids)
+
+    def release(self) -> None:
+        self.redis.rename(HELD, QUEUE)
+
+
+def _copy(message: bytes, payload: Mapping[str, Any]) -> bytes:
+    """A message of Celery with another payload."""
+    copied = json.loads(message)
+    args, _, embed = json.loads(base64.b64decode(copied["body"]))
+    copied["body"] = base64.b64encode(json.dumps([args, payload, embed]).encode()).decode()
+    copied["headers"]["kwargsrepr"] = repr(payload)
+    copied["properties"]["delivery_tag"] = str(uuid.uuid4())
+    return json.dumps(copied).encode()
+
+
+class PenstockWorker(CeleryFed):
     """A worker as anyone starts it, with every guarantee on; its store was started by us, so it attaches to it."""
 
     name = "penstock"
+    python: ClassVar[str] = sys.executable
+    ended_in: ClassVar[Mapping[str, str]] = {str(status): status_key(status) for status in FINAL}
+    """The sorted set of the tasks of each final status."""
 
     def command(self) -> list[str]:
         config = self.folder / "config"
@@ -218,24 +287,27 @@ class PenstockWorker(Worker):
         for name, script in self.scripts.items():
             declared = {"command": list(script.command), "schema": _SCHEMA, "limits": {"logBytes": _LOG_LIMIT}}
             (config / "scripts" / f"{name}.yaml").write_text(json.dumps(declared))
-        return [sys.executable, "-m", "worker.cli.main", "-C", str(self.folder), "worker", "-c", str(self.concurrency)]
+        return [self.python, "-m", "worker.cli.main", "-C", str(self.folder), "worker", "-c", str(self.concurrency)]
 
     def environment(self) -> dict[str, str]:
         return {}
 
     def finished(self) -> int:
-        return sum(int(self.redis.zcard(key)) for key in self.redis.scan_iter(FINISHED.prefix + "*"))
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in self.ended_in.values():
+                pipe.zcard(key)
+            return sum(pipe.execute())
 
     def check(self, ids: Sequence[str]) -> None:
-        members: Any = self.redis.zrange(status_key(Status.COMPLETED), 0, -1)
-        _compare(self, ids, {member.decode() for member in members})
+        members: Any = self.redis.zrange(self.ended_in[Status.COMPLETED], 0, -1)
+        self.compare(ids, {member.decode() for member in members})
 
     def output(self, task_id: str) -> bytes:
         with Files(self.folder / "s" / "artifacts").run(task_id, 0).open_log() as log:
             return log.read()
 
 
-class CeleryPrefork(Worker):
+class CeleryPrefork(CeleryFed):
     """Plain Celery with late acknowledgement and a prefetch of one per process, results in Redis."""
 
     name = "celery prefork"
@@ -263,7 +335,7 @@ class CeleryPrefork(Worker):
             meta = self._meta(task_id)
             if meta["status"] == "SUCCESS" and meta["result"]["exit"] == 0:
                 completed.add(task_id)
-        _compare(self, ids, completed)
+        self.compare(ids, completed)
 
     def output(self, task_id: str) -> bytes:
         return str(self._meta(task_id)["result"]["output"]).encode()
@@ -298,8 +370,3 @@ def end(process: subprocess.Popen[Any]) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(one.pid, signal.SIGKILL)
         time.sleep(_POLL_S)
-
-
-def _compare(worker: Worker, ids: Sequence[str], completed: set[str]) -> None:
-    if missing := set(ids) - completed:
-        raise WrongCount(f"{worker.name}: {len(missing)} of {len(ids)} tasks did not complete")

@@ -1,4 +1,4 @@
-"""Throughput: tasks per second, CPU and memory at full load, beside the bare loop and beside plain Celery."""
+"""Throughput: tasks per second, CPU and memory at full load, beside loops without a queue and beside other queues."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measuring import Cpu, Table, WrongCount, cpu, median_ratio, pss_mb, tree, turned
+from bench.cache import NotMade, floor_program
+from bench.measuring import Cpu, Row, Table, WrongCount, cpu, median_ratio, pss_mb, tree, turned
+from bench.peer_systems import ALL_WORKERS, peers_there
 from bench.program import options, positive, progress, report
-from bench.systems import WORKERS, Script, end, payloads
+from bench.systems import Script, end, payloads
 
+FLOOR = "C loop"
 BARE = "bare loop"
-SYSTEMS = ("penstock", BARE, "celery prefork", "celery threads")
+PLAIN = ("celery prefork", "celery threads")
 # `cat >/dev/null` without a shell: reads its stdin to the end and writes nothing.
 COMMAND = (shutil.which("dd") or "dd", "of=/dev/null", "status=none")
 _QUICK_TASKS = 20
@@ -26,39 +30,80 @@ _QUICK_TASKS = 20
 @dataclass(frozen=True, slots=True)
 class Figures:
     tasks_per_s: float
-    own_ms: float
-    all_ms: float
-    pss_mb: float
+    own_ms: float | None
+    all_ms: float | None
+    pss_mb: float | None
 
 
-def measure(sizes: Sequence[int], rounds: int, concurrency: int = 8, command: Sequence[str] = COMMAND) -> list[Table]:
-    return [_measure(tasks, rounds, concurrency, command) for tasks in sizes]
+def systems(*, install: bool) -> tuple[str, ...]:
+    """What can be measured here; says on stderr what cannot, and why."""
+    floor: tuple[str, ...] = (FLOOR,)
+    try:
+        floor_program()
+    except NotMade as error:
+        print(f"bench: no {FLOOR}: {error}", file=sys.stderr, flush=True)
+        floor = ()
+    return ("penstock", *floor, BARE, *peers_there(install=install), *PLAIN)
 
 
-def _measure(tasks: int, rounds: int, concurrency: int, command: Sequence[str]) -> Table:
-    found: dict[str, list[Figures]] = {name: [] for name in SYSTEMS}
+def measure(
+    sizes: Sequence[int],
+    rounds: int,
+    concurrency: int = 8,
+    command: Sequence[str] = COMMAND,
+    *,
+    install: bool = True,
+) -> list[Table]:
+    names = systems(install=install)
+    return [_measure(names, tasks, rounds, concurrency, command) for tasks in sizes]
+
+
+def _measure(names: Sequence[str], tasks: int, rounds: int, concurrency: int, command: Sequence[str]) -> Table:
+    found: dict[str, list[Figures]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in turned(SYSTEMS, number):
+        for name in turned(names, number):
             progress(f"throughput: {tasks} tasks, round {number + 1} of {rounds}, {name}")
-            found[name].append((_bare if name == BARE else _worker(name))(tasks, concurrency, command))
+            found[name].append(_one(name)(tasks, concurrency, command))
     progress("")
-    rates = {name: [one.tasks_per_s for one in found[name]] for name in SYSTEMS}
-    rows = [
+    rates = {name: [one.tasks_per_s for one in found[name]] for name in names}
+
+    def ratio(ours: str, theirs: str) -> float | None:
+        return median_ratio(rates[ours], rates[theirs]) if theirs in rates else None
+
+    def middle(name: str, figure: str) -> float | None:
+        values = [getattr(one, figure) for one in found[name]]
+        return None if None in values else statistics.median(values)
+
+    rows: list[Row] = [
         {
             "system": name,
             "tasks/s": round(statistics.median(rates[name])),
             "lowest": round(min(rates[name])),
             "highest": round(max(rates[name])),
-            "of the bare loop": median_ratio(rates[name], rates[BARE]),
-            "penstock is times": median_ratio(rates["penstock"], rates[name]),
-            "worker CPU ms/task": statistics.median(one.own_ms for one in found[name]),
-            "with commands": statistics.median(one.all_ms for one in found[name]),
-            "PSS MB": statistics.median(one.pss_mb for one in found[name]),
+            "of the C loop": ratio(name, FLOOR),
+            "penstock is times": ratio("penstock", name),
+            "worker CPU ms/task": middle(name, "own_ms"),
+            "with commands": middle(name, "all_ms"),
+            "PSS MB": middle(name, "pss_mb"),
         }
-        for name in SYSTEMS
+        for name in names
     ]
-    title = f"Throughput: {tasks:,} tasks queued, concurrency {concurrency}, medians of {rounds} rounds"
-    return Table(title, rows, raw={f"{name} tasks/s": rates[name] for name in SYSTEMS})
+    return Table(
+        f"Throughput: {tasks:,} tasks queued, concurrency {concurrency}, medians of {rounds} rounds",
+        rows,
+        raw={f"{name} tasks/s": rates[name] for name in names},
+        found={
+            "throughput of dramatiq": ratio("penstock", "dramatiq 2x4"),
+            "throughput of prefork": ratio("penstock", "celery prefork"),
+            "throughput of the floor": ratio("penstock", FLOOR),
+            "worker CPU": middle("penstock", "own_ms"),
+            "PSS": middle("penstock", "pss_mb"),
+        },
+    )
+
+
+def _one(name: str) -> Callable[[int, int, Sequence[str]], Figures]:
+    return {FLOOR: _floor, BARE: _bare}.get(name) or _worker(name)
 
 
 def _figures(tasks: int, seconds: float, used: Cpu, memory_mb: float) -> Figures:
@@ -67,12 +112,29 @@ def _figures(tasks: int, seconds: float, used: Cpu, memory_mb: float) -> Figures
 
 def _worker(name: str) -> Callable[[int, int, Sequence[str]], Figures]:
     def run(tasks: int, concurrency: int, command: Sequence[str]) -> Figures:
-        with WORKERS[name]({"drop": Script(command)}, concurrency) as worker:
+        with ALL_WORKERS[name]({"drop": Script(command)}, concurrency) as worker:
             worker.warm_up("drop")
             load = worker.perform("drop", payloads(tasks))
             return _figures(tasks, load.seconds, load.cpu, pss_mb(worker.processes))
 
     return run
+
+
+def _floor(tasks: int, concurrency: int, command: Sequence[str]) -> Figures:
+    """It costs next to nothing itself, and is gone when it says how long it took."""
+    with tempfile.NamedTemporaryFile(prefix="pb") as stdin:
+        stdin.write(json.dumps(payloads(1)[0]).encode())
+        stdin.flush()
+        done = subprocess.run(
+            [str(floor_program()), str(concurrency), str(tasks), stdin.name, *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    seconds, completed = (*done.stdout.split(), "0", "0")[:2]
+    if done.returncode or int(completed) != tasks:
+        raise WrongCount(f"{FLOOR}: {completed} of {tasks} commands completed")
+    return Figures(tasks / float(seconds), None, None, None)
 
 
 def _bare(tasks: int, concurrency: int, command: Sequence[str]) -> Figures:
@@ -98,7 +160,7 @@ def _bare(tasks: int, concurrency: int, command: Sequence[str]) -> Figures:
 
 def main() -> int:
     parser = options(__doc__)
-    parser.add_argument("--sizes", default="1000", help="how many tasks are queued; several: 1000,20000")
+    parser.add_argument("--sizes", default="2000", help="how many tasks are queued; several: 1000,20000")
     parser.add_argument("--concurrency", type=positive, default=8, help="commands at a time")
     parser.add_argument("--command", default=shlex.join(COMMAND), help="what is run; has to read its stdin and exit 0")
     chosen = parser.parse_args()
@@ -106,7 +168,7 @@ def main() -> int:
     rounds = 1 if chosen.quick else chosen.rounds
     command = shlex.split(chosen.command)
     command[0] = shutil.which(command[0]) or command[0]
-    return report([lambda: measure(sizes, rounds, chosen.concurrency, command)], chosen.json)
+    return report([lambda: measure(sizes, rounds, chosen.concurrency, command, install=not chosen.quick)], chosen.json)
 
 
 if __name__ == "__main__":
