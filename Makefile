@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test retest check docs format lock schemas bench faults soak clean
+.PHONY: help run install dev test retest check docs format lock schemas bench peers-lock faults soak clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: install ## the example: start the store and a worker, sign a file, show log, status and artifacts
 	$(BIN)/penstock run --up sign-file -p file=README.md
@@ -49,8 +49,12 @@ docs: dev ## write docs/reference and schemas/ from the code
 
 schemas: docs
 
-bench: install ## Penstock beside a bare loop and plain Celery: speed, latency, memory, log, recovery (about 9 minutes)
-	$(BIN)/python -m bench.run
+bench: install ## all benchmarks and which targets hold (about 13 minutes); BASE=COMMIT: today beside that commit (about 2)
+	@$(BIN)/python -m $(if $(BASE),bench.base $(BASE),bench.run) $(BENCH)
+
+peers-lock: ## resolve what the peers of the benchmark need anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make peers-lock" bench/peers/requirements.in -o bench/peers/requirements.txt
 
 faults: dev ## the same faults played to plain Celery and to Penstock, as a table (about 6 minutes)
 	$(BIN)/python -m tests.system.faults.compare
@@ -69,4 +73,5 @@ lock: ## resolve the dependencies anew (needs uv)
 	  --custom-compile-command "make lock" --extra examples --extra dev -c $(LOCK) pyproject.toml requirements/build.in -o $(DEVLOCK)
 
 clean: ## remove what install and run made
-	rm -rf $(VENV) .penstock
+	rm -rf $(VENV) .penstock .bench
+	git worktree prune 2>/dev/null || true

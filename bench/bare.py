@@ -1,7 +1,8 @@
 """The floor: threads that run a command again and again with subprocess.run. Knows no queue and keeps nothing.
 
-Started by throughput.py as `bare.py <threads> <command>...`. For each line on stdin, `{"tasks": N, "stdin": "..."}`,
-it runs the command N times and prints `{"seconds": ..., "completed": ...}`; it ends at the end of its stdin.
+Started by throughput.py and containment.py as `bare.py <threads> <command>...`. For each line on stdin,
+`{"tasks": N, "stdin": "..."}`, it runs the command N times and prints `{"seconds": ..., "cpu_seconds": ...,
+"completed": ...}`; it ends at the end of its stdin.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ def main(threads: int, command: Sequence[str]) -> None:
                 done = subprocess.run(command, input=stdin, stdout=subprocess.DEVNULL, check=False)
                 ended.append(done.returncode)
 
-        begun = time.perf_counter()
+        cpu_s, begun = time.process_time(), time.perf_counter()
         workers = [threading.Thread(target=work) for _ in range(threads)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        seconds = time.perf_counter() - begun
-        print(json.dumps({"seconds": seconds, "completed": ended.count(0)}), flush=True)
+        took = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - cpu_s}
+        print(json.dumps({**took, "completed": ended.count(0)}), flush=True)
 
 
 main(int(sys.argv[1]), sys.argv[2:])

@@ -19,7 +19,7 @@ from typing import Any
 from bench.measuring import Row, Table, WrongCount, percentile, turned
 from bench.peer_systems import ALL_WORKERS, peers_there
 from bench.program import options, positive, progress, report
-from bench.systems import Script, payloads
+from bench.systems import Script, Worker, payloads
 
 BARE = "bare subprocess"
 PLAIN = ("celery prefork", "celery threads")
@@ -37,7 +37,7 @@ def measure(tasks: int, rounds: int, concurrency: int = 8, *, install: bool = Tr
     for number in range(rounds):
         for name in turned(names, number):
             progress(f"latency: round {number + 1} of {rounds}, {name}")
-            found[name].append(_bare(tasks) if name == BARE else _worker(name, tasks, concurrency))
+            found[name].append(_bare(tasks) if name == BARE else idle_times(ALL_WORKERS[name], tasks, concurrency))
     progress("")
     together = {name: [ms for one in found[name] for ms in one] for name in names}
     ours = percentile(together["penstock"], 50)
@@ -63,8 +63,9 @@ def measure(tasks: int, rounds: int, concurrency: int = 8, *, install: bool = Tr
     ]
 
 
-def _worker(name: str, tasks: int, concurrency: int) -> list[float]:
-    with effects() as (command, arrived), ALL_WORKERS[name]({"mark": Script(command)}, concurrency) as worker:
+def idle_times(kind: type[Worker], tasks: int, concurrency: int) -> list[float]:
+    """Milliseconds from sending to the first byte, of each task."""
+    with effects() as (command, arrived), kind({"mark": Script(command)}, concurrency) as worker:
         for number, payload in enumerate(payloads(concurrency)):  # to warm up
             worker.send("mark", payload)
             arrived(number)

@@ -48,7 +48,7 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows with the same columns. `raw`: by name, one figure for each round. `found`: figures that targets.py judges."""
+    """Rows with the same columns. `raw`: by name, one figure for each round. `found`: what targets.py judges."""
 
     title: str
     rows: Sequence[Row]

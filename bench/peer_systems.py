@@ -36,7 +36,7 @@ class PeerWorker(Worker):
         return [str(python), str(python.with_name(name)), *arguments]
 
     def _open_producer(self, stack: ExitStack) -> None:
-        log = stack.enter_context(open(self.folder / "producer.log", "wb"))
+        log = stack.enter_context((self.folder / "producer.log").open("wb"))
         self._producer = subprocess.Popen(
             [str(peers_python(install=False)), str(PEERS / "producer.py"), self.module],
             stdin=subprocess.PIPE,

@@ -30,8 +30,15 @@ def positive(text: str) -> int:
     return number
 
 
-def report(parts: Sequence[Callable[[], Sequence[Table]]], json_path: Path | None) -> int:
-    """Measure each part, print its tables as soon as they are there. The exit code: 1 when a count was wrong."""
+def report(
+    parts: Sequence[Callable[[], Sequence[Table]]],
+    json_path: Path | None,
+    last: Callable[[Sequence[Table]], Table | str] | None = None,
+) -> int:
+    """Measure each part, print its tables as soon as they are there, then what `last` makes of them all.
+
+    The exit code: 1 when a count was wrong.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     tempfile.gettempdir()  # which it finds out by writing a file, once; a signal then would leave that behind
     facts = machine()
@@ -48,8 +55,17 @@ def report(parts: Sequence[Callable[[], Sequence[Table]]], json_path: Path | Non
         for table in measured:
             print(f"\n{table.markdown()}", flush=True)
         tables += measured
+    if last:
+        verdict = last(tables)
+        if isinstance(verdict, Table):
+            tables.append(verdict)
+            verdict = verdict.markdown()
+        print(f"\n{verdict}", flush=True)
     if json_path:
-        shaped = [{"title": t.title, "rows": [dict(row) for row in t.rows], "rounds": dict(t.raw)} for t in tables]
+        shaped = [
+            {"title": t.title, "rows": [dict(row) for row in t.rows], "rounds": dict(t.raw), "found": dict(t.found)}
+            for t in tables
+        ]
         json_path.write_text(json.dumps({"machine": facts, "tables": shaped, "errors": wrong}, indent=2) + "\n")
     return 1 if wrong else 0
 

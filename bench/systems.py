@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import celery
 import redis
@@ -84,8 +84,10 @@ class Worker(ABC):
         self.scripts = scripts
         self.concurrency = concurrency
         self.root = ROOT
+        self._process: subprocess.Popen[bytes]
+        self._processes: list[subprocess.Popen[bytes]]
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.folder = Path(tempfile.mkdtemp(prefix="pb"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
