@@ -1,6 +1,7 @@
 """Run: all programs of bench/, one after the other, and which targets hold.
 
-Or some of them, by name. `recovery` runs only when it is named: most of its time is waiting.
+Or some of them, by name. `sizing` and `recovery` run only when they are named: no target speaks of them, and most of
+the time of the latter is waiting.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bench import (
     memory,
     payload,
     recovery,
+    sizing,
     startup,
     store,
     throughput,
@@ -30,7 +32,7 @@ from bench.program import options, positive, report
 from bench.targets import judged
 
 Part = Callable[[], Sequence[Table]]
-UNASKED = {"recovery"}
+UNASKED = {"sizing", "recovery"}
 
 
 def quick() -> dict[str, Part]:
@@ -48,6 +50,7 @@ def quick() -> dict[str, Part]:
         "depth": lambda: depth.measure(40, 1, few=20),
         "history": lambda: history.measure(1000, 500, 2),
         "startup": lambda: startup.measure(1, 3),
+        "sizing": lambda: sizing.measure(20, 1, (sizing.USUAL, sizing.Shape(2, 2), sizing.Shape(2, 1, "always"))),
         "recovery": lambda: recovery.measure(1, slow=False),
     }
 
@@ -67,6 +70,7 @@ def full(rounds: int, sizes: Sequence[int], deep: int, tasks: int) -> dict[str, 
         "depth": lambda: depth.measure(deep, 1),
         "history": lambda: history.measure(tasks),
         "startup": lambda: startup.measure(rounds + 2),
+        "sizing": lambda: sizing.measure(2000, rounds),
         "recovery": lambda: recovery.measure(1),  # what it waits for are fixed times
     }
 

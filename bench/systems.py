@@ -96,7 +96,7 @@ class Worker(ABC):
             self.results = stack.enter_context(redis.Redis(unix_socket_path=str(self.store.socket), db=1, protocol=2))
             self._open_producer(stack)
             stack.enter_context(self._started())
-            self._await_consuming()
+            self.await_consuming()
             self._stack = stack.pop_all()
         return self
 
@@ -177,9 +177,9 @@ class Worker(ABC):
             self._still_there(time.monotonic() - since, f"{now} of {count} tasks have ended")
             time.sleep(poll_s)
 
-    def _await_consuming(self) -> None:
+    def await_consuming(self, workers: int = 1) -> None:
         since = time.monotonic()
-        while not any(client["cmd"] in self.waits_in for client in self.redis.client_list()):
+        while sum(client["cmd"] in self.waits_in for client in self.redis.client_list()) < workers:
             self._still_there(time.monotonic() - since, "it does not consume")
             time.sleep(_POLL_S)
 
@@ -203,7 +203,7 @@ class Worker(ABC):
 
     def start_another(self) -> None:
         """After the first was killed, or beside one that hangs; ends with it. Returns before it consumes."""
-        self._processes.append(self._launch(PENSTOCK_WORKER_NAME="another"))
+        self._processes.append(self._launch(PENSTOCK_WORKER_NAME=f"another{len(self._processes)}"))
         self._process = self._processes[-1]
 
     @contextmanager

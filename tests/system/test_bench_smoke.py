@@ -97,10 +97,11 @@ def test_all_parts_measure_every_system_and_leave_nothing(short_folder: Path, tm
     assert left_by(short_folder) == []
 
 
-def test_recovery_measures_both_systems_and_leaves_nothing(short_folder: Path) -> None:
-    with start(short_folder, "run", "--quick", "recovery") as process:
+def test_the_parts_that_run_only_when_named_measure_and_leave_nothing(short_folder: Path) -> None:
+    with start(short_folder, "run", "--quick", "sizing", "recovery") as process:
         output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
+    assert "### Sizing" in output and "2 workers, concurrency 2" in output
     assert "### Recovery" in output and "| penstock |" in output and "| celery prefork |" in output
     assert list(short_folder.iterdir()) == []
     assert left_by(short_folder) == []
