@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.systems import ROOT, end
+
 FOLDER = ROOT / ".bench"
 PEERS = Path(__file__).with_name("peers")
 _FLOOR = Path(__file__).with_name("floor.c")
@@ -87,13 +88,23 @@ def _environment(folder: Path, *installs: Sequence[str]) -> None:
 
 
 def _run(command: Sequence[str]) -> str:
+    """What it says on stdout. Ends with all that is below it when this program is told to stop."""
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
     except OSError as error:
         raise NotMade(f"{command[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise NotMade(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()[-600:]}")
-    return done.stdout
+    with process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            end(process)
+            raise
+    if process.returncode:
+        raise NotMade(f"`{' '.join(command)}` ended with {process.returncode}: {errors.strip()[-600:]}")
+    return output
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -50,7 +50,7 @@ def quick() -> dict[str, Part]:
         "depth": lambda: depth.measure(40, 1, few=20),
         "history": lambda: history.measure(1000, 500, 2),
         "startup": lambda: startup.measure(1, 3),
-        "sizing": lambda: sizing.measure(20, 1, (sizing.USUAL, sizing.Shape(2, 2), sizing.Shape(2, 1, "always"))),
+        "sizing": lambda: sizing.measure(20, 1, (sizing.USUAL, sizing.Shape(2, 2, "always"))),
         "recovery": lambda: recovery.measure(1, slow=False),
     }
 

@@ -101,7 +101,7 @@ def test_the_parts_that_run_only_when_named_measure_and_leave_nothing(short_fold
     with start(short_folder, "run", "--quick", "sizing", "recovery") as process:
         output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
-    assert "### Sizing" in output and "2 workers, concurrency 2" in output
+    assert "### Sizing" in output and "2 workers, concurrency 2, appendfsync always" in output
     assert "### Recovery" in output and "| penstock |" in output and "| celery prefork |" in output
     assert list(short_folder.iterdir()) == []
     assert left_by(short_folder) == []
@@ -149,7 +149,7 @@ def test_a_command_that_fails_is_a_wrong_count_and_ends_with_1(short_folder: Pat
 
 
 def test_a_program_that_is_told_to_stop_leaves_nothing(short_folder: Path) -> None:
-    with start(short_folder, "latency", "--tasks", "100000") as process:
+    with start(short_folder, "flood", "--tasks", "100000") as process:
         assert process.stdout
         process.stdout.readline()  # the machine: from here on it measures
         process.send_signal(signal.SIGTERM)
