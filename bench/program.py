@@ -39,8 +39,21 @@ def report(
 
     The exit code: 1 when a count was wrong.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    tempfile.gettempdir()  # which it finds out by writing a file, once; a signal then would leave that behind
+    # All folders of the parts lie in this one: a signal may come when one was made and nobody knows it yet.
+    with tempfile.TemporaryDirectory(prefix="pb", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+        try:
+            return _report(parts, json_path, last)
+        finally:
+            tempfile.tempdir = None
+
+
+def _report(
+    parts: Sequence[Callable[[], Sequence[Table]]],
+    json_path: Path | None,
+    last: Callable[[Sequence[Table]], Table | str] | None,
+) -> int:
     facts = machine()
     print("Machine: " + ", ".join(f"{name} {shown(value)}" for name, value in facts.items()), flush=True)
     tables: list[Table] = []
