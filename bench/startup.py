@@ -26,6 +26,7 @@ EXEC = "penstock exec"
 BARE = "the bare command"
 PYTHON = "python -c pass"
 _READY = b'"event": "ready"'
+_STOP_S = 30.0
 _SCHEMA = {
     "type": "object",
     "required": ["number", "text"],
@@ -108,7 +109,9 @@ def _up(command: Sequence[str], home: Path) -> float:
         finally:
             process.terminate()  # warm: its store ends with it
             try:
-                process.wait(timeout=30)
+                process.wait(timeout=_STOP_S)
+            except subprocess.TimeoutExpired as error:
+                raise WrongCount(f"startup: up did not end within {_STOP_S:g} s of SIGTERM") from error
             finally:
                 end(process)
                 shutil.rmtree(home / "s", ignore_errors=True)
