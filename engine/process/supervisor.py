@@ -17,12 +17,12 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from typing import Any
 
 from engine.process import tree, wire
+from engine.process.spawn import Spawner
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PR_SET_NAME = 15
@@ -53,6 +53,7 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
+    spawner = Spawner()
     orphaned = False
     while not orphaned or _reap_slots(slots):
         ready = {fd for fd, _ in poll.poll()}
@@ -75,7 +76,7 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
             if pid == 0:
                 control.close()
                 os.close(wakeup)
-                _slot(socket.socket(fileno=fds[0]))
+                _slot(socket.socket(fileno=fds[0]), spawner)
                 os._exit(0)
             slots.add(pid)
             os.close(fds[0])
@@ -116,7 +117,7 @@ class _Run:
         return self.deadline_s is not None and time.monotonic() >= self.deadline_s
 
 
-def _slot(sock: socket.socket) -> None:
+def _slot(sock: socket.socket, spawner: Spawner) -> None:
     _adopt_orphans()
     _name("penstock-slot")
     wakeup = _wake_on_sigchld()
@@ -138,17 +139,19 @@ def _slot(sock: socket.socket) -> None:
                 message, fds = wire.receive(sock)
                 if message is None:
                     break
-                run = _obey(sock, run, message, fds)
+                run = _obey(sock, spawner, run, message, fds)
     except OSError:
         pass  # the worker is gone in the middle of an answer
     while not tree.end_all(_ROUNDS_BEFORE_REPORT):
         continue
 
 
-def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: list[int]) -> _Run | None:
+def _obey(
+    sock: socket.socket, spawner: Spawner, run: _Run | None, message: tuple[Any, ...], fds: list[int]
+) -> _Run | None:
     match message:
         case ("run", argv, env, until_s):
-            return _spawn(sock, argv, env, until_s, fds)
+            return _spawn(sock, spawner, argv, env, until_s, fds)
         case ("alive", until_s) if run:
             run.deadline_s = until_s
         case ("terminate",) if run:
@@ -163,15 +166,19 @@ def _obey(sock: socket.socket, run: _Run | None, message: tuple[Any, ...], fds: 
 
 
 def _spawn(
-    sock: socket.socket, argv: list[bytes], env: dict[bytes, bytes], until_s: float | None, fds: list[int]
+    sock: socket.socket,
+    spawner: Spawner,
+    argv: list[bytes],
+    env: dict[bytes, bytes],
+    until_s: float | None,
+    fds: list[int],
 ) -> _Run | None:
     stdin, stdout, stderr, folder = fds
     try:
         if until_s is not None and time.monotonic() >= until_s:
             raise ValueError("it was asked for too late: another worker may have the run by now")
         os.fchdir(folder)
-        # Not os.posix_spawn: glibc's starts every program with its two internal signals ignored.
-        process = subprocess.Popen(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
+        return _Run(spawner(argv, env, (stdin, stdout, stderr)), until_s)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         wire.send(sock, ("failed", number, str(error)))
@@ -180,9 +187,6 @@ def _spawn(
         os.chdir("/")
         for fd in fds:
             os.close(fd)
-    pid = process.pid
-    process.returncode = 0  # it is reaped with all others, not by this object
-    return _Run(pid, until_s)
 
 
 def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:
