@@ -110,7 +110,8 @@ async def _perform(
             run.log.say(f"artifact {problem.name}: {problem.message}", error=True)
     finally:
         _say_leftover(await resources.workdirs.give_back(workdir, untouched=untouched), run)
-    return replace(_judge(prepared, run, finished, collected), artifacts=collected.artifacts)
+    outcome = _judge(prepared, run, finished, collected)
+    return replace(outcome, artifacts=collected.artifacts) if collected.artifacts else outcome
 
 
 def _admit(

@@ -68,7 +68,7 @@ def test_a_mark_lies_in_the_spool_from_the_first_artifact_to_the_end(
 ) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()
-    stored = MarkedStore(files.run("t", 3), spool, "t", 3)
+    stored = MarkedStore(files, spool, "t", 3)
     assert not stored.marked and not list(spool.iterdir())
     stored.put("a.txt", [b"hello"])
     assert stored.marked and [path.name for path in spool.iterdir()] == ["t-3.artifacts"]

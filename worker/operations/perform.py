@@ -32,7 +32,7 @@ from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
 from worker.operations.unrecorded import MarkedStore
 from worker.store import Records, StoreUnavailable
-from worker.store.files import Files, RunFiles
+from worker.store.files import Files
 from worker.store.live_log import LiveLog
 from worker.store.live_log_entry import Entry
 from worker.store.live_log_writer import LiveLogWriter
@@ -84,7 +84,7 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
         payload = claimed.payload
     abort, claim = Abort(), claimed.claim
     _logger.info("run started", task=claim.task_id, script=delivery.script, run=claim.run)
-    stored = MarkedStore(performer.files.run(claim.task_id, claim.run), performer.spool, claim.task_id, claim.run)
+    stored = MarkedStore(performer.files, performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
         outcome, short = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
@@ -221,7 +221,6 @@ async def _run(
             abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True)
-        kept = stored.files
         outcome = await execute(
             prepared,
             payload,
@@ -235,10 +234,10 @@ async def _run(
         )
         # Now, because the store may come back and renew the claim while the log is on its way.
         outcome = _fenced(outcome, performer.leases.lapsed(claim))
-        outcome, short = _kept(kept, log, outcome)
+        outcome, short = _kept(stored, log, outcome)
         if outcome.artifacts:
             try:
-                await asyncio.to_thread(kept.commit)
+                await asyncio.to_thread(stored.files.commit)
             except OSError as error:
                 outcome = replace(outcome, artifacts=())
                 if outcome.status == "completed":
@@ -250,12 +249,12 @@ async def _run(
         return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}"), None
 
 
-def _kept(kept: RunFiles, log: LogWriter, outcome: Outcome) -> tuple[Outcome, ShortLog | None]:
+def _kept(stored: MarkedStore, log: LogWriter, outcome: Outcome) -> tuple[Outcome, ShortLog | None]:
     """Keep the log: a short one of the worker's own words goes with the record. A run whose log is lost is no good."""
     if log.text is not None and log.index is not None and len(log.text) <= _SHORT_BYTES:
         return outcome, ShortLog(log.text.decode(), log.index.hex()) if log.text else None
     try:
-        kept.keep_log(
+        stored.files.keep_log(
             log.path if log.text is None else log.text,
             log.index_path if log.index is None else log.index,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from worker.store import Records
@@ -17,15 +18,20 @@ class MarkedStore:
     A worker that dies in between leaves the mark, and whoever clears up after it knows where to look.
     """
 
-    def __init__(self, files: RunFiles, spool: Path, task_id: str, run: int) -> None:
-        self.files = files
+    def __init__(self, files: Files, spool: Path, task_id: str, run: int) -> None:
+        self._files = files
+        self._task_id = task_id
+        self._run = run
         self._spool = spool
-        self._name = f"{task_id}-{run}{MARK}"
         self.marked = False
+
+    @cached_property
+    def files(self) -> RunFiles:
+        return self._files.run(self._task_id, self._run)
 
     @property
     def _mark(self) -> Path:
-        return self._spool / self._name
+        return self._spool / f"{self._task_id}-{self._run}{MARK}"
 
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """See `engine.artifacts.ArtifactStore.put`."""

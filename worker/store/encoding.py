@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from worker.model.status import FINAL
@@ -24,16 +25,11 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
         raise ValueError(f"a task cannot have {task.retries} retries")
     if task.priority not in range(10):
         raise ValueError(f"a priority is 0 to 9, not {task.priority}")
-    about: dict[str, Any] = {"t": task.trigger}
-    if task.dry_run:
-        about["d"] = 1
-    if task.tags:
-        about["g"] = task.tags
     arguments: list[str | bytes | int] = [
         checked_script(task.script),
         text(task.queue),
         text(task.digest),
-        compact(about),
+        _about(task.trigger, task.dry_run, task.tags),
         text(task.shown),
         task.retries,
         task.payload,
@@ -43,6 +39,16 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
         arguments += ["" if time is None else _time(time) for time in times]
         arguments += [task.priority or "", "" if task.key is None else text(checked_key(task.key))]
     return arguments
+
+
+@lru_cache(256)
+def _about(trigger: str, dry_run: bool, tags: tuple[str, ...]) -> str:
+    about: dict[str, Any] = {"t": trigger}
+    if dry_run:
+        about["d"] = 1
+    if tags:
+        about["g"] = tags
+    return compact(about)
 
 
 def run_limits(limits: RunLimits | None) -> str:

@@ -59,11 +59,16 @@ def store_errors() -> Iterator[None]:
     """Turn the client's errors into ours, so that no caller has to know the client."""
     try:
         yield
-    except _PASSING as error:
-        raise StoreUnavailable(f"the store is not available: {error}") from error
-    except RedisError as error:
-        if _PASSING_CODES.search(str(error)):
-            raise StoreUnavailable(f"the store refuses for now: {error}") from error
-        raise StoreError(f"the store refused: {error}") from error
-    except OSError as error:
-        raise StoreUnavailable(f"the store is not available: {error}") from error
+    except (RedisError, OSError) as error:
+        raise store_error(error) from error
+
+
+def store_error(error: RedisError | OSError) -> StoreError:
+    """Ours for one of the client's."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, _PASSING) or not isinstance(error, RedisError):
+        return StoreUnavailable(f"the store is not available: {error}")
+    if _PASSING_CODES.search(str(error)):
+        return StoreUnavailable(f"the store refuses for now: {error}")
+    return StoreError(f"the store refused: {error}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from worker.model.status import Status
 from worker.model.task import TASK_ID
@@ -300,10 +301,12 @@ def checked_id(task_id: str) -> str:
     return _checked(TASK_ID, task_id, "task id")
 
 
+@lru_cache(1024)
 def checked_script(script: str) -> str:
     return _checked(_SCRIPT, script, "script name")
 
 
+@lru_cache(1024)
 def checked_worker(worker: str) -> str:
     return _checked(_WORKER, worker, "worker name")
 

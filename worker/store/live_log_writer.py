@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from functools import cached_property
 from typing import Any
 
 from redis.asyncio import Redis
@@ -45,7 +46,8 @@ class LiveLogWriter:
 
     def __init__(self, redis: Redis, task_id: str, run: int) -> None:
         self._redis = redis
-        self._key = log_key(task_id, run)
+        self._task_id = task_id
+        self._run = run
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._first: asyncio.TimerHandle | None = None
@@ -62,6 +64,10 @@ class LiveLogWriter:
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_bytes = 0
         self._expire_at = 0.0
+
+    @cached_property
+    def _key(self) -> str:
+        return log_key(self._task_id, self._run)
 
     def append(self, chunk: Chunk) -> None:
         """Take a chunk and return at once. When too much waits, the oldest is left out of the live view."""

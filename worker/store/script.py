@@ -11,12 +11,12 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from worker.model.status import FINAL, TRANSITIONS, Status
 from worker.model.task import Resolution
 from worker.store.encoding import run_body
-from worker.store.errors import store_errors
+from worker.store.errors import store_error
 from worker.store.keys import (
     BY_SCRIPT,
     BY_STATUS,
@@ -115,11 +115,13 @@ class Script:
 
     async def __call__(self, *arguments: Argument) -> Any:
         """Run it: one round trip, two when the server does not know it yet. Raises StoreError."""
-        with store_errors():
+        try:
             try:
                 return await self._send("EVALSHA", self._digest, 0, *arguments)
             except NoScriptError:
                 return await self._send("EVAL", self._text, 0, *arguments)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
 
 
 @cache
