@@ -156,7 +156,8 @@ class Worker:
 
     async def _take_for_ever(self, source: Source) -> None:
         opened = False
-        while True:
+        # A cancellation may be lost on its way through the client of the store: Python 3.11 and redis-py do that.
+        while not self._stopping.is_set():
             try:
                 if opened:
                     await self._take(source)
