@@ -25,8 +25,8 @@ from engine.workdir import Wiped, Workdir, Workdirs
 # How long a line may stay unfinished before live readers see what there is of it.
 _OPEN_LINE_S = 0.25
 _TICK_S = 1.0
-# What the log has to say of a run that lasts longer is on the disk by then, should we die.
-_SAVE_LOG_S = 0.1
+# A run that lasts longer is one that people look at, and that may outlive us: its log goes live.
+_LASTS_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,10 @@ class _Output:
 
 
 class _Timers:
-    """The time limit of a run, the ticks of its plugins, and the moment when its log becomes a file."""
+    """The time limit of a run, the ticks of its plugins, and the moment when its log goes live.
+
+    One timer serves the run until then, because most runs are over by then.
+    """
 
     def __init__(self, prepared: Prepared, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         self._run = run
@@ -194,14 +197,22 @@ class _Timers:
     def start(self) -> None:
         run = self._run
         run.started_at_s = self._loop.time()
-        self._handles["log"] = self._loop.call_later(_SAVE_LOG_S, run.log.save)
-        if run.max_run_time_s is not None:
-            message = f"ran longer than {run.max_run_time_s:g} s"
-            self._handles["limit"] = self._loop.call_later(
-                run.max_run_time_s, run.abort.request, "timeout", "max-run-time", message
-            )
+        self._handles["lasts"] = self._loop.call_at(run.started_at_s + _LASTS_S, self._lasts)
+        if run.max_run_time_s is not None and run.max_run_time_s <= _LASTS_S:
+            self._limit(run.max_run_time_s)
+
+    def _lasts(self) -> None:
+        self._run.log.go_live()
+        if self._run.max_run_time_s is not None and self._run.max_run_time_s > _LASTS_S:
+            self._limit(self._run.max_run_time_s)
         if self._ticking:
-            self._handles["tick"] = self._loop.call_later(_TICK_S, self._tick)
+            self._handles["tick"] = self._loop.call_at(self._run.started_at_s + _TICK_S, self._tick)
+
+    def _limit(self, limit_s: float) -> None:
+        message = f"ran longer than {limit_s:g} s"
+        self._handles["limit"] = self._loop.call_at(
+            self._run.started_at_s + limit_s, self._run.abort.request, "timeout", "max-run-time", message
+        )
 
     def _tick(self) -> None:
         for plugin in self._ticking:

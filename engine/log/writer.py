@@ -53,6 +53,7 @@ class LogWriter:
         tap: Tap | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         keep_short: bool = False,
+        on_live: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
         self.text: bytes | None = None
@@ -63,6 +64,7 @@ class LogWriter:
         self._index_fd = -1
         self._unsaved = bytearray()
         self._keep_short = keep_short
+        self._on_live = on_live
         self._index = IndexBuffer()
         self._tap = tap
         self._clock_ms = clock_ms
@@ -111,6 +113,12 @@ class LogWriter:
             self._fd = self._open(self.path)
         if self._fd >= 0 and self._unsaved:
             del self._unsaved[: self._write_all(self._fd, self._unsaved)]
+
+    def go_live(self) -> None:
+        """The run lasts: have what it has written in the file, and readers see it. `on_live` is called."""
+        self.save()
+        if self._on_live:
+            self._on_live()
 
     @property
     def has_open_line(self) -> bool:

@@ -20,7 +20,7 @@ from worker.embedded import Embedded
 from worker.model import Claimed, LiveEnd, LiveGap, LiveLines, LiveLogPart, NewTask, Resolution, Status
 from worker.store import InvalidName, LiveLog, Records, UnknownTask, connect
 from worker.store.live_log_entry import pack, unpack
-from worker.store.live_log_writer import BUFFER_BYTES, STREAM_BYTES
+from worker.store.live_log_writer import BUFFER_BYTES, STREAM_BYTES, LiveLogWriter
 
 DEADLINE_S = 30
 DONE = Resolution(Status.COMPLETED)
@@ -62,6 +62,13 @@ def text(parts: list[LiveLogPart]) -> bytes:
     return b"".join(part.chunk.data for part in parts if isinstance(part, LiveLines))
 
 
+def lasting(live: LiveLog) -> LiveLogWriter:
+    """The writer of a run that lasts."""
+    writer = live.writer("t", 0)
+    writer.go_live()
+    return writer
+
+
 async def first_part(live: LiveLog) -> None:
     """Wait until something is there to be read, as it is soon when a run goes on."""
     assert isinstance(await asyncio.wait_for(anext(live.follow("t", 0)), DEADLINE_S), LiveLines)
@@ -86,7 +93,7 @@ def test_a_short_run_that_nobody_follows_writes_no_live_log(watch: Callable[[Sce
 def test_the_end_of_a_run_repeats_nothing_that_was_written(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         writer.append(line("x\n"))
         await first_part(live)
         writer.append(line("y\n"))
@@ -132,7 +139,7 @@ def test_a_reader_who_came_before_the_run_sees_all_of_it_and_its_end(
 def test_a_line_reaches_a_reader_while_the_run_goes_on(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         parts = live.follow("t", 0)
         for number in range(3):
             writer.append(line(f"{number}\n"))
@@ -148,7 +155,7 @@ def test_a_line_reaches_a_reader_while_the_run_goes_on(watch: Callable[[Scene], 
 def test_a_reader_resumes_after_any_part_and_misses_and_repeats_nothing(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         for number in range(40):
             writer.append(line(f"{number}\n" * 400, ("stdout", "stderr")[number % 2]))
             if number % 10 == 0:
@@ -168,7 +175,7 @@ def test_the_end_is_seen_without_any_output_and_no_key_is_left_for_who_never_rea
 ) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         await writer.close()
         await records.resolve(held, DONE)
         (end,) = await collect(live.follow("t", 0))
@@ -201,7 +208,7 @@ def test_a_waiting_reader_hears_of_every_way_to_end(watch: Callable[[Scene], Non
 def test_the_stream_goes_some_minutes_after_the_end(watch: Callable[[Scene], None], store: Embedded) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         writer.append(line("x\n"))
         await first_part(live)
         await writer.close()
@@ -216,7 +223,7 @@ def test_the_stream_goes_some_minutes_after_the_end(watch: Callable[[Scene], Non
 def test_a_writer_who_lost_the_run_writes_nothing_after_its_end(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         assert isinstance(await records.claim("t", "w", 0), Claimed)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         writer.append(line("before\n"))
         reading = live.follow("t", 0)
         assert isinstance(await anext(reading), LiveLines)
@@ -237,7 +244,7 @@ def test_a_flood_is_cheap_keeps_the_newest_and_tells_a_late_reader_what_is_missi
 
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         for number in range(lines):
             writer.append(line(b"%d" % number + b"." * (size - 1 - len(str(number))) + b"\n"))
             if number % 1000 == 0:
@@ -261,7 +268,7 @@ def test_a_flood_is_cheap_keeps_the_newest_and_tells_a_late_reader_what_is_missi
 def test_a_line_longer_than_an_entry_arrives_whole(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         long = bytes(range(32, 127)) * 8000 + b"\n"
         writer.append(line(long))
         writer.append(line("next\n"))
@@ -275,7 +282,7 @@ def test_a_line_longer_than_an_entry_arrives_whole(watch: Callable[[Scene], None
 def test_lines_may_come_from_any_thread(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
 
         def write(name: str) -> None:
             for number in range(500):
@@ -300,7 +307,7 @@ def test_a_frozen_store_never_holds_up_the_run_and_leaves_a_gap_that_is_told() -
             await records.register(NewTask("t", "s", b"{}", "{}", "d", "q", "cli"))
             held = await claim(records)
             server = int((await client.info("server"))["process_id"])
-            writer = live.writer("t", 0)
+            writer = lasting(live)
             reading = live.follow("t", 0)
             writer.append(line("first\n"))
             assert isinstance(await anext(reading), LiveLines)
@@ -332,7 +339,7 @@ def test_a_frozen_store_never_holds_up_the_run_and_leaves_a_gap_that_is_told() -
 def test_closing_twice_and_writing_after_the_close_does_nothing(watch: Callable[[Scene], None]) -> None:
     async def scene(records: Records, live: LiveLog) -> None:
         held = await claim(records)
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         writer.append(line("x\n"))
         await first_part(live)
         await writer.close()
@@ -350,7 +357,7 @@ def test_a_stream_key_that_holds_something_else_stops_the_writer_and_not_the_run
     async def scene(records: Records, live: LiveLog) -> None:
         with redis.Redis.from_url(store.url, protocol=2) as client:
             client.set("penstock:log:t:0", "not a stream")
-        writer = live.writer("t", 0)
+        writer = lasting(live)
         writer.append(line("x\n"))
         await writer.close()
 

@@ -34,6 +34,8 @@ _PRUNE_S = 30.0
 _SALVAGE_S = 3.0
 _BROKER_AWAY_S = 1.0
 _DISK_S = 1.0
+# While messages wait, a slot that is free is given a message this much later at most.
+_GATHER_S = 0.002
 # A fault of ours may be a passing one; what goes wrong each time is left unacknowledged.
 _ATTEMPTS = 3
 _ATTEMPT_S = 1.0
@@ -59,6 +61,8 @@ class Worker:
         self._open_source = open_source
         self._open_publisher = open_publisher
         self._free = concurrency
+        self._many = min(concurrency, 4)
+        self._backlog = False
         self._room = asyncio.Event()
         self._room.set()
         self._stopping = asyncio.Event()
@@ -176,7 +180,13 @@ class Worker:
         if not self._disk_has_room():
             await asyncio.sleep(_DISK_S)
             return
-        for taken in await source.take(self._free):
+        if self._backlog and self._free < self._many:
+            # More will be free in a moment, and one look into the queue serves them all.
+            await asyncio.sleep(_GATHER_S)
+        room = self._free
+        deliveries = await source.take(room)
+        self._backlog = len(deliveries) == room
+        for taken in deliveries:
             self._begin(taken)
 
     def _disk_has_room(self) -> bool:

@@ -220,7 +220,9 @@ async def _run(
         if not prepared.script.enabled:
             abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
-        log = LogWriter(path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True)
+        log = LogWriter(
+            path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=live.go_live
+        )
         outcome = await execute(
             prepared,
             payload,

@@ -28,8 +28,6 @@ BATCH_BYTES = 256 * 1024
 OVERHEAD_BYTES = 128
 # A reader sees a line this much later at most, and a fast log is sent this often.
 GATHER_S = 0.02
-# The first lines wait a little longer: most runs are over by then, and what a run has said goes with its record.
-FIRST_S = 0.1
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 CLOSE_S = 1.0
@@ -41,7 +39,8 @@ EXPIRE_AGAIN_S = 600.0
 class LiveLogWriter:
     """The one writer of one run's stream.
 
-    Made and closed in the event loop that sends; `append` from any thread.
+    Made and closed in the event loop that sends; `append` from any thread. Nothing is sent before `go_live`: most runs
+    are over by then, and what such a run has said goes with its record.
     """
 
     def __init__(self, redis: Redis, task_id: str, run: int) -> None:
@@ -50,7 +49,7 @@ class LiveLogWriter:
         self._run = run
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._first: asyncio.TimerHandle | None = None
+        self._live = False
         self._lock = threading.Lock()
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
@@ -99,11 +98,8 @@ class LiveLogWriter:
         with self._lock:
             self._closed = True
             awake = self._awake
-        if self._first:
-            self._first.cancel()
-            self._first = None
-            if self._offset == 0 and self._waiting_bytes <= ENTRY_BYTES:
-                return self._whole()
+        if not self._live and self._offset == 0 and self._waiting_bytes <= ENTRY_BYTES:
+            return self._whole()
         if awake:
             # The wake-up of a last append may still be on its way through the loop.
             self._wake()
@@ -120,15 +116,14 @@ class LiveLogWriter:
             self._waiting_bytes = 0
         return entries[0] if entries else None
 
-    def _wake(self) -> None:
-        if self._closed or self._number:
-            self._send_soon()
-        elif self._first is None:
-            self._first = self._loop.call_later(FIRST_S, self._send_soon)
+    def go_live(self) -> None:
+        """The run lasts: send what waits, and from now on what comes. In the loop's thread."""
+        self._live = True
+        if self._awake:
+            self._wake()
 
-    def _send_soon(self) -> None:
-        self._first = None
-        if self._sending is None or self._sending.done():
+    def _wake(self) -> None:
+        if (self._live or self._closed) and (self._sending is None or self._sending.done()):
             self._sending = self._loop.create_task(self._send_all())
 
     async def _send_all(self) -> None:
