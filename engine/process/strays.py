@@ -44,6 +44,8 @@ class _Process:
     name: bytes
     parent: int
     on_terminal: bool
+    started: bytes
+    """In clock ticks since the boot: with the number it is the process, whoever adopts it."""
 
     @classmethod
     def look(cls, pid: int) -> _Process | None:
@@ -52,7 +54,7 @@ class _Process:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 stat = file.read()
             name, rest = stat[stat.index(b"(") + 1 : stat.rindex(b")")], stat[stat.rindex(b")") + 2 :].split()
-            return None if rest[0] in (b"Z", b"X") else cls(pid, name, int(rest[1]), rest[4] != b"0")
+            return None if rest[0] in (b"Z", b"X") else cls(pid, name, int(rest[1]), rest[4] != b"0", rest[19])
         except (OSError, ValueError, IndexError):
             return None
 
@@ -71,7 +73,7 @@ def _kill(root: bytes, runs: Collection[tuple[bytes, bytes]]) -> dict[int, str]:
             try:
                 # The number may have become another's since; this one's cannot as long as the handle finds it alive.
                 process = _Process.look(pid)
-                if process and (_is_of(process, root, runs) or process.parent in strays | below):
+                if process and process.started == processes[pid].started:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     killed[pid] = f"{process.name.decode('utf-8', 'backslashreplace')} ({pid})"
             finally:

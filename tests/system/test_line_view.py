@@ -37,6 +37,7 @@ def test_a_pipe_reads_exactly_the_record(tmp_path_factory: object, blocks: list[
     folder: Path = tmp_path_factory.mktemp("log")  # type: ignore[attr-defined]
     view, shown = LineView(at_once=False), bytearray()
     log = LogWriter(folder / "log.txt", max_bytes=1 << 20, tap=lambda chunk: shown.extend(view.feed(chunk)))
+    log.save()
     for source, data in blocks:
         log.feed(source, data)  # type: ignore[arg-type]
         log.show_open_lines()

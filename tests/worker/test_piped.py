@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError, TimeoutError
 
 from worker.embedded import Embedded
@@ -117,6 +118,29 @@ def test_a_server_that_is_away_or_silent_is_an_error_and_then_back() -> None:
 
     with tempfile.TemporaryDirectory(prefix="pp") as folder:
         asyncio.run(scene(Path(folder)))
+
+
+@pytest.mark.parametrize("kind", [Redis, PipedRedis])
+def test_a_call_can_be_cancelled_at_any_moment(store: Embedded, kind: type[Redis]) -> None:
+    async def scene() -> None:
+        client = connect(store.url, kind=kind)
+
+        async def for_ever() -> None:
+            while True:
+                await client.ping()
+
+        try:
+            for steps in range(60):
+                task = asyncio.ensure_future(for_ever())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                done, _ = await asyncio.wait({task}, timeout=10)
+                assert done, f"a cancellation after {steps} steps was lost"
+        finally:
+            await client.aclose()
+
+    asyncio.run(scene())
 
 
 def test_a_closed_client_leaves_no_connection(store: Embedded) -> None:

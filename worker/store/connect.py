@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import Redis
@@ -34,7 +38,7 @@ def connect(url: str, *, client_name: str = "penstock", kind: type[Redis] = Redi
     nothing here needs more. Close it with `aclose()`. Raises InvalidName for another scheme, without showing
     the URL.
     """
-    return kind.from_url(
+    client = kind.from_url(
         _redis_url(url),
         protocol=2,
         decode_responses=False,
@@ -49,6 +53,31 @@ def connect(url: str, *, client_name: str = "penstock", kind: type[Redis] = Redi
             supported_errors=(ConnectionError, TimeoutError),
         ),
     )
+    pool = client.connection_pool
+    pool.connection_class = type(pool.connection_class.__name__, (_Cancellable, pool.connection_class), {})
+    return client
+
+
+class _Cancellable:
+    """Connections on which a call can be cancelled at any moment.
+
+    redis-py waits for a write with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes
+    together with the end of the write: a worker would not stop, and Ctrl-C would do nothing.
+    """
+
+    socket_timeout: float | None
+    disconnect: Callable[..., Awaitable[None]]
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        limit_s, self.socket_timeout = self.socket_timeout, None  # without one it writes directly
+        try:
+            async with asyncio.timeout(limit_s):
+                await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except builtins.TimeoutError:
+            await self.disconnect(nowait=True)
+            raise TimeoutError("Timeout writing to socket") from None
+        finally:
+            self.socket_timeout = limit_s
 
 
 def _redis_url(url: str) -> str:
