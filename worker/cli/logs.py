@@ -43,7 +43,9 @@ def command(home: Path, task_id: str, following: bool, number: int | None, tail:
       penstock logs -f --tail 20 report-2026-11
       penstock logs report-2026-11 --run 0 > first-try.log
     """
-    return asyncio.run(_logs(home, task_id, following, number, tail))
+    from worker.cli.interrupt import interruptible
+
+    return asyncio.run(interruptible(_logs(home, task_id, following, number, tail)))
 
 
 async def _logs(home: Path, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
