@@ -7,11 +7,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.latency import effects
+from bench.latency import effects, one_by_one
 from bench.measuring import Row, Table, forget_peaks, median_ratio, peak_mb, percentile, rss_mb, turned
 from bench.program import options, positive, progress, report
 from bench.systems import PenstockWorker, Script, Worker, end, payloads
@@ -25,7 +25,6 @@ YES = [
     "2001-01-01T00:00:00.000Z bench: a line of a log with about a hundred characters, xxxx",
 ]
 _CONCURRENCY = 8
-_IDLE_S = 0.01
 _POLL_S = 0.005
 _UNDER_WAY_S = 0.5
 
@@ -85,22 +84,11 @@ def _measure(name: str, tasks: int) -> tuple[list[float], float, float]:
         before = rss_mb(worker.processes)
         with _beside(name, worker):
             written, since = _spooled(worker), time.perf_counter()
-            took, ids = _one_by_one(worker, arrived, tasks)
+            took, ids = one_by_one(worker, arrived, tasks, first=_CONCURRENCY, poll_s=_POLL_S)
             mb_per_s = (_spooled(worker) - written) / (time.perf_counter() - since) / 1_000_000
             grew = peak_mb([one for one in worker.processes if not _is_command(one.pid)]) - before
         worker.check(ids)
         return took, grew, mb_per_s
-
-
-def _one_by_one(worker: Worker, arrived: Callable[[int], float], tasks: int) -> tuple[list[float], list[str]]:
-    took, ids = [], []
-    for number, payload in enumerate(payloads(tasks, first=_CONCURRENCY), _CONCURRENCY):
-        time.sleep(_IDLE_S)
-        task_id, begun = worker.send_timed("mark", payload)
-        ids.append(task_id)
-        took.append((arrived(number) - begun) * 1000)
-        worker.wait(number + 1, _POLL_S)
-    return took, ids
 
 
 @contextmanager

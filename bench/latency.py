@@ -70,15 +70,23 @@ def idle_times(kind: type[Worker], tasks: int, concurrency: int) -> list[float]:
             worker.send("mark", payload)
             arrived(number)
         worker.wait(concurrency, _POLL_S)
-        found, ids = [], []
-        for number, payload in enumerate(payloads(tasks, first=concurrency), concurrency):
-            time.sleep(_IDLE_S)
-            task_id, begun = worker.send_timed("mark", payload)
-            ids.append(task_id)
-            found.append((arrived(number) - begun) * 1000)
-            worker.wait(number + 1, _POLL_S)
+        found, ids = one_by_one(worker, arrived, tasks, first=concurrency, poll_s=_POLL_S)
         worker.check(ids)
         return found
+
+
+def one_by_one(
+    worker: Worker, arrived: Callable[[int], float], tasks: int, *, first: int, poll_s: float
+) -> tuple[list[float], list[str]]:
+    """Send one task after the other, numbered from `first`: milliseconds to the effect of each, and their ids."""
+    took, ids = [], []
+    for number, payload in enumerate(payloads(tasks, first=first), first):
+        time.sleep(_IDLE_S)
+        task_id, begun = worker.send_timed("mark", payload)
+        ids.append(task_id)
+        took.append((arrived(number) - begun) * 1000)
+        worker.wait(number + 1, poll_s)
+    return took, ids
 
 
 def _bare(tasks: int) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ import kombu.pools
 import psutil
 import pytest
 
+from tests.system.installed import installed
 from tests.system.site import Site, eventually
 from worker.broker.rabbit_queues import DEAD
 from worker.embedded import Embedded
@@ -34,14 +34,7 @@ _START_S = 90
 
 def program() -> Path:
     """rabbitmq-server, installed when that is allowed; else the test is skipped with the reason."""
-    found = _find()
-    if found is None:
-        with Path(tempfile.gettempdir(), "penstock-tests-install.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side
-            if _find() is None:
-                _install()
-        found = _find()
-    return found or _left_out("rabbitmq-server is not there after its installation")
+    return installed("rabbitmq-server", _find, _left_out, within_s=_INSTALL_S)
 
 
 def _find() -> Path | None:
@@ -55,36 +48,6 @@ def _left_out(why: str) -> NoReturn:
     """PENSTOCK_TEST_RABBITMQ=required: then it is a failure."""
     say = pytest.fail if os.environ.get("PENSTOCK_TEST_RABBITMQ") == "required" else pytest.skip
     say(f"RabbitMQ is left out: {why}")
-
-
-def _install() -> None:
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        _left_out("no rabbitmq-server here, and only root with apt-get may install it")
-    # Debian starts a service at its installation unless this says no; that of a host stays as it is.
-    policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    wait = ["-o", f"DPkg::Lock::Timeout={_INSTALL_S}", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=20"]
-    until = time.monotonic() + _INSTALL_S
-    try:
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "rabbitmq-server"]):
-            done = subprocess.run(
-                ["apt-get", "-qq", *wait, *command],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=max(1.0, until - time.monotonic()),
-                check=False,
-            )
-            if done.returncode:
-                _left_out(f"apt-get {command[0]} failed: {done.stderr.decode()[-300:]}")
-    except subprocess.TimeoutExpired:
-        _left_out(f"it could not be installed within {_INSTALL_S} s")
-    finally:
-        if ours:
-            policy.unlink()
 
 
 class Node:

@@ -206,7 +206,7 @@ def test_a_worker_whose_store_does_not_answer_ends_with_69_and_one_line(deployme
     (line,) = done.err.splitlines()
     assert line.startswith("penstock: error: the store at redis://")
     assert "127.0.0.1:1" in line and "hunter2" not in line
-    assert not list(deployment.home.glob(".penstock/work/*"))
+    assert not list((deployment.home / ".penstock" / "work").glob("*"))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

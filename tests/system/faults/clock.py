@@ -5,20 +5,16 @@ What is monotonic goes on as it did, as it does when an operator or a time serve
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import stat
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from tests.system.installed import installed
 from worker.embedded.locate import Server, locate
 
-_INSTALL_S = 60
+_INSTALL_S = 120
 
 
 class SteppedClock:
@@ -59,39 +55,12 @@ class SteppedClock:
 
 def _library() -> Path:
     """libfaketime, installed when that is allowed; else the test is skipped with the reason."""
-    found = _find()
-    if found is None:
-        with Path(tempfile.gettempdir(), "penstock-tests-install.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side
-            if _find() is None:
-                _install()
-        found = _find()
-    return found or _left_out("libfaketime is not there after its installation")
+    return installed("libfaketime", _find, _left_out, within_s=_INSTALL_S)
 
 
 def _find() -> Path | None:
     places = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), *Path("/usr").glob("l*/faketime/libfaketime.so.1")]
     return next(iter(places), None)
-
-
-def _install() -> None:
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        _left_out("no libfaketime here, and only root with apt-get may install it")
-    wait = ["-o", f"DPkg::Lock::Timeout={_INSTALL_S}", "-o", "Acquire::http::Timeout=20"]
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "libfaketime"]):
-        try:
-            done = subprocess.run(
-                ["apt-get", "-qq", *wait, *command],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_INSTALL_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            _left_out(f"apt-get {command[0]} did not end within {_INSTALL_S} s")
-        if done.returncode:
-            _left_out(f"apt-get {command[0]} failed: {done.stderr.decode()[-300:]}")
 
 
 def _left_out(why: str) -> NoReturn:
