@@ -174,6 +174,16 @@ def test_a_claim_that_is_repeated_gets_the_same_answer(play: Play) -> None:
     play(scene)
 
 
+def test_a_claim_that_is_repeated_after_its_lease_gets_a_whole_lease_again(play: Play) -> None:
+    # The answer was lost, and the store away for so long that the lease has passed: who asks again starts a command.
+    async def scene(records: Records) -> None:
+        await records.claim("t1", WORKER, 0, new(), claim_id="abc")
+        assert isinstance(await records.claim("t1", WORKER, 60, claim_id="abc"), Claimed)
+        assert (await records.sweep()).rescued == ()
+
+    play(scene)
+
+
 def test_a_message_that_was_enqueued_without_us_is_recorded_and_claimed_in_one_call(play: Play) -> None:
     async def scene(records: Records) -> None:
         assert await records.claim("t1", WORKER, 60) == Refused(Refusal.UNKNOWN)

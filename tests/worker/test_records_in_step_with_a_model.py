@@ -188,13 +188,14 @@ class Steps(RuleBasedStateMachine):
         self.calls.append((worker, call))
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), limits=LIMITS)
-    def repeat_a_claim(self, data: st.DataObject, limits: RunLimits | None) -> None:
+    @rule(data=st.data(), limits=LIMITS, lease_s=LEASES_S)
+    def repeat_a_claim(self, data: st.DataObject, limits: RunLimits | None, lease_s: int) -> None:
         number = data.draw(RECENT) % len(self.claims)
         claim, (worker, call) = self.claims[number], self.calls[number]
         if self.model.held(number) is not None:
-            answer = self.play(self.records.claim(claim.task_id, worker, claim.lease_s, claim_id=call, limits=limits))
-            assert isinstance(answer, Claimed) and answer.claim == claim
+            answer = self.play(self.records.claim(claim.task_id, worker, lease_s, claim_id=call, limits=limits))
+            assert isinstance(answer, Claimed) and answer.claim == replace(claim, lease_s=lease_s)
+            self.model.renew(number, lease_s == 0)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), lease_s=LEASES_S)

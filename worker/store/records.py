@@ -80,8 +80,8 @@ class Records:
         first, and one that is another is a conflict. A run that should have started by now is ended instead, and
         refused as final.
         `claim_id` tells a repeated call from a second one: the same worker with the same `claim_id` gets the
-        same claim again. Who repeats after StoreUnavailable has to pass one, else its own lost claim looks
-        busy.
+        same claim again, with a whole lease from then on. Who repeats after StoreUnavailable has to pass one,
+        else its own lost claim looks busy.
         """
         if new is not None and new.id != task_id:
             raise ValueError("a task is claimed under its own id")

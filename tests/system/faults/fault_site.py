@@ -257,7 +257,7 @@ class FaultSite(Site):
             pass
         histories = self.histories()
         found = [*violations(histories), *(f"left behind: {line}" for line in left)]
-        assert not found, f"{report(found)}\nthe workers said:\n{self.log()[-4000:]}"
+        assert not found, f"the workers said:\n{self.log()[-4000:]}\n{report(found)}"
         return histories
 
     def _check_that_nothing_is_left(self) -> None:

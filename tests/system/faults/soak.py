@@ -244,7 +244,7 @@ def main() -> int:
     try:
         faults, histories = soak(folder, seed, seconds)
     except AssertionError as error:
-        print(f"soak: {error}\nsoak: seed {seed}; what is left is in {folder}", file=sys.stderr)
+        print(f"soak: {error}\nsoak: seed {seed}; what is left is in {folder}")
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     print("soak: " + ", ".join(f"{number} {what}" for what, number in faults.most_common()))

@@ -27,8 +27,9 @@ if FINAL[task.status] then return {'final', task.status} end
 
 local token, payload
 if task.status == 'running' then
-  -- The same call again, after its answer was lost on the way: the same answer.
+  -- The same call again, after its answer was lost on the way: the same answer, and a whole lease from now on.
   if task.claim ~= claim or task.worker ~= worker then return {'busy', task.status} end
+  redis.call('ZADD', KEY.leases, int(NOW + lease), id)
   token = task.token
   payload = redis.call('GET', KEY.payload .. id)
 else
