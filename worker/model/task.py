@@ -75,7 +75,7 @@ class Task:
 
     `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
     was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,
-    `priority` and `key` are as they were registered.
+    `priority` and `key` are as they were registered. `rerun_of`: the id of the task that it repeats.
     """
 
     id: str
@@ -99,6 +99,7 @@ class Task:
     deadline: int | None = None
     priority: int = 0
     key: str | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class NewTask:
     deadline: int | None = None
     priority: int = 0
     key: str | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         deadline=fields.number("deadline"),
         priority=fields.number("priority") or 0,
         key=fields.get("key"),
+        rerun_of=about.get("o"),
     )
 
 

@@ -214,7 +214,7 @@ FIELDS = {
     "script": "c",
     "queue": "q",
     "digest": "h",
-    "about": "m",  # JSON: trigger, tags and whether it is a dry run
+    "about": "m",  # JSON: trigger, tags, whether it is a dry run, and of which task it is a rerun
     "shown": "p",  # JSON: the payload with secrets masked
     "created": "a",  # milliseconds
     "position": "i",  # its place in every list
