@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -144,6 +144,10 @@ def artifacts(found: Sequence[ArtifactRecord]) -> list[ArtifactDocument]:
         ArtifactDocument(name=a.name, size=a.size, sha256=a.sha256, content_type=a.content_type, public=a.public)
         for a in found
     ]
+
+
+def counts_of(counts: Mapping[Status, int] | None) -> dict[str, int] | None:
+    return None if counts is None else {status.value: count for status, count in counts.items()}
 
 
 def time(ms: int | None) -> str | None:

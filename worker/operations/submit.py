@@ -45,6 +45,7 @@ async def submit(
     due_at: int | None = None,
     deadline: int | None = None,
     key: str | None = None,
+    rerun_of: str | None = None,
 ) -> Submitted:
     """Make a task of a payload, which is UTF-8 JSON. `NewTask` says what `priority` and the rest mean.
 
@@ -77,6 +78,7 @@ async def submit(
         due_at=due_at,
         deadline=deadline,
         key=key,
+        rerun_of=rerun_of,
     )
     registration = await records.register(new)
     if registration.outcome is Registered.CONFLICT:
