@@ -47,6 +47,8 @@ def of_task(task: Task) -> dict[str, Any]:
         "trigger": task.trigger,
         "worker": run.worker,
         "tags": list(task.tags),
+        "submittedBy": task.submitted_by,
+        "submittedFrom": task.submitted_from,
         "digest": task.digest,
         "dryRun": task.dry_run,
         "retries": task.retries,

@@ -136,6 +136,10 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             **_TASK,
             **_run(_ANY_STATUS),
             **_ABOUT,
+            "submittedBy": _nullable(
+                "string", "Who submitted it; null for a message that was enqueued without Penstock."
+            ),
+            "submittedFrom": _nullable("string", "The address of who submitted it over the API."),
             "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
             **_SCHEDULE,
             "startBy": _time("A run that has not started by then does not start; null: no such time."),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from worker.model.access import Principal
 
 Result = Literal["allowed", "denied", "failed"]
 RESULTS: tuple[Result, ...] = ("allowed", "denied", "failed")
@@ -18,9 +20,10 @@ class AuditEntry:
     """One call that changed or ran something, or was refused.
 
     `at` (milliseconds by the store's clock) and `id` are given by the store when the entry is appended. `who` and
-    `kind` are a principal's, or for who did not prove anything what was shown of the attempt, and `none`. `from_` is
-    an address. `action` is a resource and a verb, such as `scripts.execute`; `target` the name or id it was about.
-    `digest` is the SHA-256 of a payload in hex. `status` is the HTTP status, where there was one.
+    `kind` are a principal's; for who did not prove anything, what was shown of the attempt, and the kind of proof or
+    `none`. `key` is the public id of an API key, `from_` an address. `action` is a resource and a verb, such as
+    `scripts.execute`; `target` the name or id it was about. `digest` is the SHA-256 of a payload in hex, `status` the
+    HTTP status, where there was one.
 
     The result is `denied` for what was not allowed, `failed` for what was allowed and did not succeed. All text may
     come from outside: the store keeps it printable and short.
@@ -31,12 +34,25 @@ class AuditEntry:
     action: str
     result: Result
     target: str = ""
+    key: str = ""
     from_: str = ""
     digest: str | None = None
     status: int | None = None
     detail: str = ""
     at: int = 0
     id: str = ""
+
+    @classmethod
+    def by(cls, principal: Principal, action: str, result: Result, target: str = "", **more: Any) -> AuditEntry:
+        return cls(
+            who=principal.name,
+            kind=principal.kind,
+            key=principal.key_id or "",
+            action=action,
+            result=result,
+            target=target,
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

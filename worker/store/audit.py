@@ -27,7 +27,7 @@ REFUSED_KEPT = 20_000
 # So many entries are looked at for one page, so that a filter that finds nothing does not read everything.
 _LOOKED_AT = 5000
 _BLOCK = 500
-_MOST = {"who": 200, "kind": 20, "from_": 100, "action": 64, "target": 200, "digest": 64, "detail": 1000}
+_MOST = {"who": 200, "kind": 20, "key": 20, "from_": 100, "action": 64, "target": 200, "digest": 64, "detail": 1000}
 
 _Place = tuple[int, int, int]
 
@@ -141,6 +141,7 @@ def _entry(id: bytes, values: dict[bytes, bytes], refused: bool) -> AuditEntry:
     entry = AuditEntry(
         who=text("who"),
         kind=text("kind"),
+        key=text("key"),
         action=text("action"),
         result=cast("Result", text("result")),
         target=text("target"),

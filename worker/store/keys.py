@@ -244,7 +244,7 @@ FIELDS = {
     "script": "c",
     "queue": "q",
     "digest": "h",
-    "about": "m",  # JSON: trigger, tags and whether it is a dry run
+    "about": "m",  # JSON: trigger, tags, whether it is a dry run, who submitted it and from where
     "shown": "p",  # JSON: the payload with secrets masked
     "created": "a",  # milliseconds
     "position": "i",  # its place in every list
@@ -315,6 +315,7 @@ API_KEY_FIELDS = {
 AUDIT_FIELDS = {
     "who": "w",
     "kind": "k",
+    "key": "y",
     "from_": "f",
     "action": "a",
     "target": "t",
