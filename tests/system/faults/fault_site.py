@@ -62,6 +62,7 @@ class FaultSite(Site):
         self.forgotten: set[str] = set()  # scripts whose finished tasks may be pruned while the test lasts
         self.stack = ExitStack()
         self.proxies: list[Proxy] = []
+        self._events: list[Event] = []
         worker = {"lease": lease_s, "minFreeDisk": 0, "shutdownGrace": 2, **settings.pop("worker", {})}
         if state:
             settings["stateDir"] = str(state)
@@ -198,14 +199,14 @@ class FaultSite(Site):
         return tasks
 
     def events(self) -> tuple[Event, ...]:
-        async def everything(store: Store) -> tuple[Event, ...]:
-            found: list[Event] = []
-            while more := await store.records.events(found[-1].id if found else "0", block_ms=None):
-                found += more
-            return tuple(found)
+        """All of them, though the store keeps the newest only, when it is asked now and then."""
 
-        events: tuple[Event, ...] = self.ask(everything)
-        return events
+        async def more(store: Store) -> None:
+            while more := await store.records.events(self._events[-1].id if self._events else "0", block_ms=None):
+                self._events += more
+
+        self.ask(more)
+        return tuple(self._events)
 
     def now_ms(self) -> int:
         """By the store's clock."""

@@ -59,6 +59,7 @@ class Soak:
                 time.sleep(self._random.uniform(0.3, 1.5))  # the pause is the experiment; nothing is waited for
                 self._thaw()
                 self._one_fault()
+                self._site.events()
         finally:
             self._end([*self._producers, *self._beats])
             for name in list(self._frozen):
