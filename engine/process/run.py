@@ -25,6 +25,7 @@ DRAIN_S = 1.0
 _KILL_PATIENCE_S = 15.0
 
 Stream = Literal["stdout", "stderr"]
+_STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
 OnOutput = Callable[[Stream, bytes], None]
 
 
@@ -72,12 +73,13 @@ async def run_command(
         exited = slot.start(
             [os.fsencode(word) for word in command.argv],
             {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
-            [command.stdin_fd, *pipes.writers, command.folder_fd],
-            lifeline.until_s if lifeline else None,
+            command.stdin_fd,
+            command.folder_fd,
+            on_output=pipes.open,
+            until_s=lifeline.until_s if lifeline else None,
         )
         if lifeline:
             lifeline.bind(slot.alive)
-        pipes.start()
         end, aborted = await _wait_for_exit(slot, exited, abort, grace_s)
         ended = Ended()
         if end.survivors:
@@ -143,33 +145,28 @@ async def _within(future: asyncio.Future[_T], message: str) -> _T:
 
 
 class _Pipes:
-    """The two pipes of one run. Reading starts with `start`, which also closes the writing ends on this side."""
+    """The pipes of one run, which come from its supervisor when there is something to read."""
 
     def __init__(self, on_output: OnOutput) -> None:
-        self._loop = asyncio.get_running_loop()
         self._on_output = on_output
         self._open: dict[int, Stream] = {}
-        self.writers: list[int] = []
-        self._drained: asyncio.Future[None] = self._loop.create_future()
-        sources: tuple[Stream, Stream] = ("stdout", "stderr")
-        for source in sources:
-            try:
-                reader, writer = os.pipe2(os.O_CLOEXEC)
-            except OSError:
-                self.close()
-                raise
-            os.set_blocking(reader, False)  # the writing end stays blocking: programs expect that of their stdout
-            self._open[reader] = source
-            self.writers.append(writer)
+        self._drained: asyncio.Future[None] | None = None
+        self._closed = False
 
-    def start(self) -> None:
-        self._close_writers()
-        for reader in self._open:
+    def open(self, readers: Mapping[int, int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number, reader in readers.items():
+            if self._closed:
+                os.close(reader)
+                continue
+            os.set_blocking(reader, False)  # the writing end stays blocking: programs expect that of their stdout
+            self._open[reader] = _STREAMS[number]
             self._loop.add_reader(reader, self._read, reader)
 
     async def drained(self, within_s: float) -> None:
         """Wait until both pipes are at their end, or the time is over."""
-        if not self._drained.done():
+        if self._open:
+            self._drained = self._loop.create_future()
             await _first(self._drained, within_s=within_s)
 
     def _read(self, reader: int) -> None:
@@ -188,15 +185,11 @@ class _Pipes:
         self._loop.remove_reader(reader)
         os.close(reader)
         del self._open[reader]
-        if not self._open and not self._drained.done():
+        if not self._open and self._drained and not self._drained.done():
             self._drained.set_result(None)
 
-    def _close_writers(self) -> None:
-        while self.writers:
-            os.close(self.writers.pop())
-
     def close(self) -> None:
-        self._close_writers()
+        self._closed = True
         for reader in list(self._open):
             self._shut(reader)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,12 @@ sys.path.insert(0, sys.argv[1])
 from engine.process.supervisor import main
 main(*map(int, sys.argv[2:]))
 """
+
+
+# Much more than any report of a supervisor has.
+_REPORT_BYTES = 16 * 1024
+# By 1 for stdout and 2 for stderr, the reading ends of the pipes that something is in, or that somebody still holds.
+OnOutput = Callable[[dict[int, int]], None]
 
 
 class SpawnError(Exception):
@@ -59,22 +66,32 @@ class Slot:
         self._loop.add_reader(sock.fileno(), self._receive)
         self._exited: asyncio.Future[Exited] | None = None
         self._ended: asyncio.Future[Ended] | None = None
+        self._on_output: OnOutput | None = None
         self.usable = True
 
     def start(
-        self, argv: Sequence[bytes], env: Mapping[bytes, bytes], fds: Sequence[int], until_s: float | None = None
+        self,
+        argv: Sequence[bytes],
+        env: Mapping[bytes, bytes],
+        stdin: int,
+        folder: int,
+        *,
+        on_output: OnOutput,
+        until_s: float | None = None,
     ) -> asyncio.Future[Exited]:
-        """Start a command; `fds` are stdin, stdout, stderr and the folder it starts in, all duplicated.
+        """Start a command, with these descriptors (duplicated) as its stdin and as the folder it starts in.
 
         With `until_s`, of CLOCK_MONOTONIC, the supervisor does not start it later, and kills its tree then unless
-        `alive` says more.
+        `alive` says more. `on_output` is called before the future is done, and never for a command that wrote nothing
+        and left nothing behind that could.
 
         The future yields Exited, or raises SpawnError (the slot is free again) or SupervisorError.
         """
         self._exited = self._loop.create_future()
         self._ended = None
+        self._on_output = on_output
         try:
-            wire.send(self._sock, ("run", list(argv), dict(env), until_s), fds)
+            wire.send(self._sock, ("run", list(argv), dict(env), until_s), (stdin, folder))
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
         return self._exited
@@ -115,12 +132,14 @@ class Slot:
 
     def _receive(self) -> None:
         try:
-            message, _ = wire.receive(self._sock)
+            message, fds = wire.receive(self._sock, _REPORT_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            message = None
+            message, fds = None, []
         match message:
+            case ("output", sources) if self._on_output:
+                self._on_output(dict(zip(sources, fds, strict=True)))
             case ("exited", int(code), bool(survivors)):
                 _settle(self._exited, Exited(Exit(code=code) if code >= 0 else Exit(signal=-code), survivors))
             case ("failed", number, str(text)):
@@ -130,6 +149,8 @@ class Slot:
                 self.usable = self.usable and clean
                 _settle(self._ended, Ended(tuple(names), clean))
             case _:
+                for fd in fds:
+                    os.close(fd)
                 self._break("the supervisor of the run was killed")
 
     def _break(self, why: str) -> None:

@@ -26,6 +26,7 @@ from engine.process.spawn import Spawner
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PR_SET_NAME = 15
+_SIGNALS_LONGS = 16  # at least what a sigset_t has
 _ALL_SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
 # Rounds of killing before the worker is told that something does not die; each lasts 20 ms at the most.
 _ROUNDS_BEFORE_REPORT = 300
@@ -102,11 +103,13 @@ def _reap_slots(slots: set[int]) -> bool:
 class _Run:
     """The run that a slot has at the moment."""
 
-    def __init__(self, pid: int, until_s: float | None) -> None:
+    def __init__(self, pid: int, until_s: float | None, outputs: dict[int, int]) -> None:
         self.main = pid
         self.exited = False
         # It may go on until then unless the worker says more; None: for as long as the worker lives.
         self.deadline_s = until_s
+        # The pipes of its stdout (1) and stderr (2) by their reading ends, until they are at their end or handed over.
+        self.outputs = outputs
 
     @property
     def left_ms(self) -> int | None:
@@ -122,36 +125,67 @@ def _slot(sock: socket.socket, spawner: Spawner) -> None:
     _name("penstock-slot")
     wakeup = _wake_on_sigchld()
     poll = select.poll()
-    poll.register(sock, select.POLLIN)
+    number = sock.fileno()
+    poll.register(number, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
     run: _Run | None = None
     try:
         while True:
-            ready = {fd for fd, _ in poll.poll(run.left_ms if run else None)}
+            ready = dict(poll.poll(run.left_ms if run else None))
             if run and run.lapsed:
                 # The worker is frozen or cut off: by now another may have the run.
                 tree.signal_all(signal.SIGKILL)
                 run.deadline_s = time.monotonic() + _LAPSED_AGAIN_S
+            if run and run.outputs:
+                _look_at_outputs(sock, poll, run, ready)
             if wakeup in ready:
                 os.read(wakeup, 4096)
-                run = _collect(sock, run)
-            if sock.fileno() in ready:
+                run = _collect(sock, poll, run)
+            if number in ready:
                 message, fds = wire.receive(sock)
                 if message is None:
                     break
-                run = _obey(sock, spawner, run, message, fds)
+                run = _obey(sock, poll, spawner, run, message, fds)
     except OSError:
         pass  # the worker is gone in the middle of an answer
     while not tree.end_all(_ROUNDS_BEFORE_REPORT):
         continue
 
 
+def _look_at_outputs(sock: socket.socket, poll: select.poll, run: _Run, ready: dict[int, int]) -> None:
+    """Watch the pipes of a run until something is in one of them: from then on they are the worker's.
+
+    Most commands that say nothing never cost the worker a look.
+    """
+    for fd in list(run.outputs):
+        if ready.get(fd, 0) & select.POLLIN:
+            _hand_over(sock, poll, run)
+            return
+        if fd in ready:  # nothing was written, and nobody can any more
+            poll.unregister(fd)
+            os.close(fd)
+            del run.outputs[fd]
+
+
+def _hand_over(sock: socket.socket, poll: select.poll, run: _Run) -> None:
+    wire.send(sock, ("output", tuple(run.outputs.values())), tuple(run.outputs))
+    for fd in run.outputs:
+        poll.unregister(fd)
+        os.close(fd)
+    run.outputs.clear()
+
+
 def _obey(
-    sock: socket.socket, spawner: Spawner, run: _Run | None, message: tuple[Any, ...], fds: list[int]
+    sock: socket.socket,
+    poll: select.poll,
+    spawner: Spawner,
+    run: _Run | None,
+    message: tuple[Any, ...],
+    fds: list[int],
 ) -> _Run | None:
     match message:
         case ("run", argv, env, until_s):
-            return _spawn(sock, spawner, argv, env, until_s, fds)
+            return _spawn(sock, poll, spawner, argv, env, until_s, fds)
         case ("alive", until_s) if run:
             run.deadline_s = until_s
         case ("terminate",) if run:
@@ -167,29 +201,39 @@ def _obey(
 
 def _spawn(
     sock: socket.socket,
+    poll: select.poll,
     spawner: Spawner,
     argv: list[bytes],
     env: dict[bytes, bytes],
     until_s: float | None,
     fds: list[int],
 ) -> _Run | None:
-    stdin, stdout, stderr, folder = fds
+    stdin, folder = fds
+    readers: list[int] = []
     try:
         if until_s is not None and time.monotonic() >= until_s:
             raise ValueError("it was asked for too late: another worker may have the run by now")
+        for _ in range(2):
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            readers.append(reader)
+            fds.append(writer)
         os.fchdir(folder)
-        return _Run(spawner(argv, env, (stdin, stdout, stderr)), until_s)
+        run = _Run(spawner(argv, env, (stdin, fds[2], fds[3])), until_s, dict(zip(readers, (1, 2), strict=True)))
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         wire.send(sock, ("failed", number, str(error)))
+        fds += readers
         return None
     finally:
         os.chdir("/")
         for fd in fds:
             os.close(fd)
+    for reader in readers:
+        poll.register(reader, select.POLLIN)
+    return run
 
 
-def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:
+def _collect(sock: socket.socket, poll: select.poll, run: _Run | None) -> _Run | None:
     """Reap what has ended; report the main process, and whether others live on."""
     code: int | None = None
     alive = True
@@ -204,8 +248,12 @@ def _collect(sock: socket.socket, run: _Run | None) -> _Run | None:
         if run and pid == run.main:
             run.exited = True
             code = os.waitstatus_to_exitcode(status)
-    if code is None:
+    if run is None or code is None:
         return run
+    if run.outputs:
+        _look_at_outputs(sock, poll, run, dict(poll.poll(0)))
+    if run.outputs:  # somebody else holds one
+        _hand_over(sock, poll, run)
     wire.send(sock, ("exited", code, alive))
     return run if alive else None
 
@@ -232,11 +280,17 @@ def _name(name: str) -> None:
 
 
 def _wake_on_sigchld() -> int:
-    """A descriptor that becomes readable after a child has ended; made anew after a fork."""
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    return reader
+    """A descriptor that becomes readable after a child has ended; made anew after a fork.
+
+    A signal that is blocked and read wakes us up once; one that the interpreter handles, twice.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    mask = (ctypes.c_ulong * _SIGNALS_LONGS)(1 << (signal.SIGCHLD - 1))
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = int(libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return fd
 
 
 if __name__ == "__main__":

@@ -30,11 +30,12 @@ def send(sock: socket.socket, message: tuple[Any, ...], fds: Sequence[int] = ())
     sock.sendmsg([marshal.dumps(message)], ancillary, socket.MSG_NOSIGNAL)
 
 
-def receive(sock: socket.socket) -> tuple[tuple[Any, ...] | None, list[int]]:
-    """Receive one message and its descriptors (close-on-exec); None means that the other end is gone."""
-    data, ancillary, flags, _ = sock.recvmsg(
-        MESSAGE_BYTES + 4096, socket.CMSG_SPACE(_MAX_FDS * _FD_BYTES), socket.MSG_CMSG_CLOEXEC
-    )
+def receive(sock: socket.socket, most: int = MESSAGE_BYTES + 4096) -> tuple[tuple[Any, ...] | None, list[int]]:
+    """Receive one message and its descriptors (close-on-exec); None means that the other end is gone.
+
+    `most`: the bytes of the largest message that may come. They are allocated for each.
+    """
+    data, ancillary, flags, _ = sock.recvmsg(most, socket.CMSG_SPACE(_MAX_FDS * _FD_BYTES), socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

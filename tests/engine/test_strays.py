@@ -99,19 +99,20 @@ def test_a_run_of_the_same_name_below_a_living_supervisor_is_left_alone(work: Pa
     async def scene() -> None:
         folder = os.open(tmp_path, os.O_RDONLY)
         null = os.open(os.devnull, os.O_RDWR)
-        reader, writer = os.pipe()
         async with Slots() as slots:
             slot = slots.acquire()
             env = {name.encode(): value.encode() for name, value in OF_THE_RUN.items()}
             argv = [b"/bin/sh", b"-c", b"echo here; exec sleep 600"]
-            exited = slot.start(argv, env, [null, writer, null, folder])
-            assert await asyncio.to_thread(os.read, reader, 100) == b"here\n"
+            output: asyncio.Future[dict[int, int]] = asyncio.get_running_loop().create_future()
+            exited = slot.start(argv, env, null, folder, on_output=output.set_result)
+            readers = await output
+            assert os.read(readers[1], 100) == b"here\n"
             assert end_strays(work, RUNS) == ((), True)
             assert not exited.done()
             slot.kill()
             await exited
             slots.release(slot)
-        for fd in (folder, null, reader, writer):
+        for fd in (folder, null, *readers.values()):
             os.close(fd)
 
     asyncio.run(scene())
