@@ -28,7 +28,17 @@ class Beside:
         self._log = settings.state_dir / "up.log"
         with open(self._log, "wb", opener=_private) as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "worker.cli.main", "-C", str(settings.home), "up", "--lifeline"],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "worker.cli.main",
+                    "-C",
+                    str(settings.home),
+                    "up",
+                    "--no-api",
+                    "--lifeline",
+                ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

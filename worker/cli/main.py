@@ -13,8 +13,9 @@ from worker.cli import exit_codes
 from worker.cli.lazy_group import LazyGroup
 
 COMMANDS = {
-    "up": "Start the embedded store and a worker.",
+    "up": "Start the embedded store, a worker and the HTTP API.",
     "worker": "Start a worker at the configured broker.",
+    "api": "Serve the HTTP API.",
     "run": "Submit a task, follow its log, exit with its exit code.",
     "submit": "Submit a task and print its id.",
     "exec": "Run a script here, with the engine alone.",

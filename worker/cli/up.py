@@ -1,4 +1,4 @@
-"""`penstock up`: the embedded store and a worker."""
+"""`penstock up`: the embedded store, a worker and the HTTP API."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import click
     type=click.IntRange(1, 512),
     help="How many commands run at a time [default: worker.concurrency].",
 )
+@click.option("--no-api", is_flag=True, help="Without the HTTP API.")
 @click.option("--lifeline", is_flag=True, hidden=True, help="End when stdin ends.")
 @click.pass_obj
-def command(home: Path, concurrency: int | None, lifeline: bool) -> int:
-    """Start the embedded store and a worker.
+def command(home: Path, concurrency: int | None, no_api: bool, lifeline: bool) -> int:
+    """Start the embedded store, a worker and the HTTP API.
 
-    Both run in the foreground until Ctrl-C or SIGTERM; then running commands may go on for worker.shutdownGrace. The
-    store keeps its data below stateDir. With a broker configured this is the same as `penstock worker`.
+    They run in the foreground until Ctrl-C or SIGTERM; then running commands may go on for worker.shutdownGrace. The
+    store keeps its data below stateDir; with a broker configured there is none to start. The API listens on 127.0.0.1
+    and port 8765, or a free port when that is taken, unless the settings say otherwise; it has a process of its own.
 
     \b
     Examples:
@@ -35,4 +37,4 @@ def command(home: Path, concurrency: int | None, lifeline: bool) -> int:
         from worker.cli.lifeline import hang_on_stdin
 
         hang_on_stdin()
-    return work(home, concurrency, greet=sys.stderr.isatty())
+    return work(home, concurrency, greet=sys.stderr.isatty(), api=not no_api)

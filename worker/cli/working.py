@@ -10,8 +10,11 @@ from worker.cli.deployment import store_failures
 from worker.cli.notice import notice
 
 
-def work(home: Path, concurrency: int | None, *, greet: bool) -> int:
-    """Blocks; the worker's exit code. Raises DeclarationError before anything is started or consumed."""
+def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False) -> int:
+    """Blocks; the worker's exit code. `api`: with the HTTP API beside it.
+
+    Raises DeclarationError before anything is started or consumed.
+    """
     from worker.daemons.wiring import open_deployment
 
     deployment = open_deployment(home)
@@ -26,7 +29,15 @@ def work(home: Path, concurrency: int | None, *, greet: bool) -> int:
     with store_failures():
         from worker.daemons.worker import run_worker
 
-        return run_worker(deployment, concurrency=concurrency)
+        beside = None
+        if api:
+            from worker.daemons.listening import listen, url_of
+            from worker.daemons.serving import serving
+
+            listening = listen(deployment.settings.api, any_port=True)
+            notice(f"the API listens on {url_of(listening)}")
+            beside = serving(home, listening)
+        return run_worker(deployment, concurrency=concurrency, beside=beside)
 
 
 def _stop(*_: object) -> None:

@@ -2,9 +2,10 @@
 
 from worker.config.catalog import Catalog, load_all, load_catalog
 from worker.config.secret import Secret
-from worker.config.settings import LogSettings, Settings, WorkerSettings, load_settings
+from worker.config.settings import ApiSettings, LogSettings, Settings, WorkerSettings, load_settings
 
 __all__ = [
+    "ApiSettings",
     "Catalog",
     "LogSettings",
     "Secret",

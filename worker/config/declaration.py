@@ -13,6 +13,7 @@ _DURATION = {
         {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"},
     ],
 }
+_SIZE = {"type": ["integer", "string"], "minimum": 0}
 _QUEUE = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}
 
 
@@ -228,6 +229,57 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "minimum": 1000,
                     "default": 20_000,
                     "description": "About so many are kept of what was refused, the newest.",
+                },
+            },
+        },
+        "api": {
+            "type": "object",
+            "description": "The HTTP API, which `penstock api` and `penstock up` serve.",
+            "additionalProperties": False,
+            "properties": {
+                "host": {
+                    "type": "string",
+                    "pattern": r"^[A-Za-z0-9.:_-]{1,253}$",
+                    "default": "127.0.0.1",
+                    "description": "The address to listen on. Put a proxy that speaks TLS before any but this.",
+                },
+                "port": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 65535,
+                    "default": 8765,
+                    "description": (
+                        "The port; 0 for any free one. When none is named and 8765 is taken, `penstock up` takes a "
+                        "free one."
+                    ),
+                },
+                "maxBody": {**_SIZE, "default": "1 MiB", "description": "The largest body of a request."},
+                "bodyTimeout": {
+                    **_DURATION,
+                    "default": "10s",
+                    "description": "By when the whole body of a request must have come.",
+                },
+                "maxWait": {
+                    **_DURATION,
+                    "default": "25s",
+                    "description": "The longest that `execute` waits for the end of a task.",
+                },
+                "maxOutput": {
+                    **_SIZE,
+                    "default": "1 MiB",
+                    "description": "So much of a log is in the answers below `/executions`.",
+                },
+                "rateLimit": {
+                    "type": "string",
+                    "minLength": 1,
+                    "default": "200/s",
+                    "description": "How many requests one caller may send, such as 200/s, 1000/m; `none`: no limit.",
+                },
+                "origins": {
+                    "type": "array",
+                    "items": {"type": "string", "pattern": r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$"},
+                    "uniqueItems": True,
+                    "description": "Origins whose pages may call the API (CORS). Default: none.",
                 },
             },
         },

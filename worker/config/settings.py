@@ -15,7 +15,7 @@ from engine.errors import DeclarationError, Problem
 from engine.schema import Schema
 from engine.script import PluginSettings
 from engine.script.document import Document, read_document
-from engine.script.quantities import parse_duration, parse_size
+from engine.script.quantities import parse_duration, parse_rate, parse_size
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
 from worker.model.access import ROLES
@@ -92,6 +92,24 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The HTTP API. `port` None: the default port, or any free one for `penstock up` when that is taken.
+
+    `rate_limit`: so many requests in so many seconds, for each caller; None: as many as they like. `origins`: pages of
+    these may call the API from a browser. `max_output`: bytes of the log in the answers below `/executions`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    max_body: int = 1024 * 1024
+    body_timeout_s: float = 10.0
+    max_wait_s: float = 25.0
+    max_output: int = 1024 * 1024
+    rate_limit: tuple[int, float] | None = (200, 1.0)
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store.
 
@@ -106,6 +124,7 @@ class Settings:
     default_queue: str = "penstock"
     plain: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log: LogSettings = LogSettings()
+    api: ApiSettings = ApiSettings()
     retention_s: float = 30 * 24 * 3600.0
     retention_count: int = 100_000
     plugins: PluginSettings = field(default_factory=PluginSettings)
@@ -180,6 +199,7 @@ class _Reader:
             default_queue=value.get("queue", "penstock"),
             plain=MappingProxyType({name: queue["plain"] for name, queue in value.get("queues", {}).items()}),
             log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
+            api=self._api(value.get("api", {})),
             retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
             retention_count=retention.get("count", 100_000),
             plugins=_plugins(value.get("plugins", {})),
@@ -229,6 +249,19 @@ class _Reader:
 
     def _file(self, path: str) -> Path:
         return self._home / os.path.expanduser(path)
+
+    def _api(self, value: Mapping[str, Any]) -> ApiSettings:
+        rate, usual = value.get("rateLimit"), ApiSettings()
+        return ApiSettings(
+            host=value.get("host", usual.host),
+            port=value.get("port"),
+            max_body=self._size("/api/maxBody", value.get("maxBody"), usual.max_body),
+            body_timeout_s=self._duration("/api/bodyTimeout", value.get("bodyTimeout"), usual.body_timeout_s),
+            max_wait_s=self._duration("/api/maxWait", value.get("maxWait"), usual.max_wait_s),
+            max_output=self._size("/api/maxOutput", value.get("maxOutput"), usual.max_output),
+            rate_limit=None if rate == "none" else self._quantity("/api/rateLimit", parse_rate, rate, (200, 1.0)),
+            origins=tuple(value.get("origins", ())),
+        )
 
     def _duration(self, pointer: str, value: float | str | None, default: float) -> float:
         return self._quantity(pointer, parse_duration, value, default)

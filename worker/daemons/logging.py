@@ -48,7 +48,7 @@ def set_up_logging(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("celery", "kombu", "amqp"):
+    for noisy in ("celery", "kombu", "amqp", "uvicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[_name, structlog.processors.add_log_level, stamp, structlog.processors.StackInfoRenderer(), *last],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher, queues_of, redis_broker, redis_source
@@ -14,17 +14,20 @@ from worker.daemons.working import Worker
 from worker.embedded import Embedded
 
 
-def run_worker(deployment: Deployment, *, concurrency: int | None = None) -> int:
+def run_worker(
+    deployment: Deployment, *, concurrency: int | None = None, beside: AbstractContextManager[None] | None = None
+) -> int:
     """Consume until SIGTERM, SIGINT or a drain; the exit code of the process. Blocks; main thread only.
 
     A second SIGTERM or SIGINT ends what runs at once. With no broker configured the embedded store is started and
     stopped with the worker, or attached to when another process of the deployment runs it. Raises EmbeddedError when
-    it cannot be had, NotReachable when another store does not answer.
+    it cannot be had, NotReachable when another store does not answer. `beside` is entered once the store runs, and left
+    before it ends.
     """
     settings = deployment.settings
     set_up_logging(settings.log)
     concurrency = concurrency or settings.worker.concurrency
-    with Embedded(store_folder(settings)) if settings.embedded else nullcontext():
+    with Embedded(store_folder(settings)) if settings.embedded else nullcontext(), beside or nullcontext():
         if redis_broker(deployment):
             return asyncio.run(_work(deployment, concurrency))
         # Celery would call it an unrecoverable error, with 200 lines of traceback and exit code 1.

@@ -76,7 +76,7 @@ class Task:
     `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
     was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,
     `priority` and `key` are as they were registered. `submitted_by` is the name of who submitted it, `submitted_from`
-    their address; None where nobody knows.
+    their address; None where nobody knows. `rerun_of`: the id of the task that it repeats.
     """
 
     id: str
@@ -102,6 +102,7 @@ class Task:
     key: str | None = None
     submitted_by: str | None = None
     submitted_from: str | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class NewTask:
     key: str | None = None
     submitted_by: str | None = None
     submitted_from: str | None = None
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

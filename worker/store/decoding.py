@@ -66,6 +66,7 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         key=fields.get("key"),
         submitted_by=about.get("b"),
         submitted_from=about.get("f"),
+        rerun_of=about.get("o"),
     )
 
 

@@ -244,7 +244,7 @@ FIELDS = {
     "script": "c",
     "queue": "q",
     "digest": "h",
-    "about": "m",  # JSON: trigger, tags, whether it is a dry run, who submitted it and from where
+    "about": "m",  # JSON: trigger, tags, whether it is a dry run, who submitted it, from where, whose rerun it is
     "shown": "p",  # JSON: the payload with secrets masked
     "created": "a",  # milliseconds
     "position": "i",  # its place in every list

@@ -1,0 +1,1 @@
+"""The HTTP API: checks, records, publishes, reads. It never runs a command."""

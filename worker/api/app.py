@@ -1,0 +1,50 @@
+"""App: the routes of the API behind the guard. Knows no server and no settings but those of the API."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from worker.api import execute, health, scripts, tasks
+from worker.api.context import Context
+from worker.api.failures import answer_failures
+from worker.api.guard import Guard
+from worker.api.problem import ProblemDocument
+from worker.api.query import KnownParameters
+
+BASE = "/api/v1"
+
+
+def make_api(context: Context) -> ASGIApp:
+    settings = context.settings.api
+    app = FastAPI(
+        title="Penstock",
+        version="1",
+        summary="Run declared scripts, and see what became of them.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        dependencies=[Depends(KnownParameters())],
+    )
+    app.state.context = context
+    answer_failures(app)
+    app.include_router(health.router)
+    api = APIRouter(prefix=BASE)
+    for router in (scripts.router, execute.router, tasks.router):
+        api.include_router(router)
+    app.include_router(api)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+        )
+    return Guard(app, settings)
+
+
+__all__ = ["BASE", "ProblemDocument", "make_api"]

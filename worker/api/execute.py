@@ -1,0 +1,187 @@
+"""Execute: a task from a request to its record, and to its end when that comes soon."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.plugin import Prepared
+from engine.schema import dump_payload
+from engine.script.quantities import parse_duration
+from worker.api.body import documented_body, read_body
+from worker.api.caller import Asker, Caller, not_allowed
+from worker.api.context import Context, Here
+from worker.api.documents import Document, StatusName, TaskDocument, of_task
+from worker.api.problem import ApiError, documented
+from worker.api.scripts import AskedPayload, known_script, payload_of
+from worker.broker import BrokerAway
+from worker.model import FINAL, TASK_ID
+from worker.operations.moments import moment_ms
+from worker.operations.submit import Submitted, submit
+
+router = APIRouter(prefix="/scripts", tags=["scripts"])
+_DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\Z")
+_ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 429)
+TASKS = "/api/v1/tasks"
+
+
+class AskedRun(AskedPayload):
+    """`deadline` is an ISO 8601 time, or a duration from now such as `10m`. `target` is not supported yet."""
+
+    dry_run: bool = False
+    id: Annotated[str, Field(pattern=TASK_ID.pattern.removesuffix(r"\Z") + "$", max_length=64)] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] = 0
+    deadline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=20)] = []
+    target: Any = None
+
+
+class Accepted(Document):
+    """The task is recorded. `created` is false for one that was there already, by its id or idempotency key."""
+
+    task_id: str
+    status: StatusName
+    created: bool
+    poll_url: str
+
+
+class Executed(TaskDocument):
+    created: bool
+
+
+Async = Annotated[Literal["true", "false"], Query(alias="async", description="true: answer 202 at once.")]
+Wait = Annotated[float | None, Query(ge=0, le=3600, description="Seconds to wait for the end; at most `api.maxWait`.")]
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": Executed, "description": "The task has ended."},
+    202: {"model": Accepted, "description": "The task waits or runs; `Location` is where to look."},
+    **_ERRORS,
+}
+
+
+@router.post(
+    "/{name}/execute",
+    responses=_ANSWERS,
+    response_model=None,
+    openapi_extra=documented_body(AskedRun, example={"payload": {}}),
+)
+async def execute(
+    name: str, request: Request, here: Here, caller: Asker, at_once: Async = "false", wait: Wait = None
+) -> JSONResponse:
+    """Run a script.
+
+    Waits for the end, for some seconds. A client that goes away cancels nothing. The same `idempotencyKey`, or the
+    same `id`, with the same payload is the same task; with another one it is a conflict.
+    """
+    return await _run(name, request, here, caller, at_once == "true", wait, dry_run=False)
+
+
+@router.post("/{name}/dry-run", responses=_ANSWERS, response_model=None, openapi_extra=documented_body(AskedRun))
+async def dry_run(
+    name: str, request: Request, here: Here, caller: Asker, at_once: Async = "false", wait: Wait = None
+) -> JSONResponse:
+    """Run a script with `dryRun`: the command gets DRY_RUN=true and is to change nothing."""
+    return await _run(name, request, here, caller, at_once == "true", wait, dry_run=True)
+
+
+async def _run(
+    name: str, request: Request, here: Context, caller: Caller, at_once: bool, wait: float | None, *, dry_run: bool
+) -> JSONResponse:
+    prepared = executable_script(name, here, caller)
+    asked = await read_body(request, AskedRun)
+    most_s = here.settings.api.max_wait_s
+    wait_s = 0.0 if at_once else most_s if wait is None else min(wait, most_s)
+    # A task of its own: who goes away in the middle leaves no half of it.
+    submitting = asyncio.get_running_loop().create_task(_submit(prepared, asked, here, caller, dry_run=dry_run))
+    submitted = await asyncio.shield(submitting)
+    return await answer(submitted, here, wait_s)
+
+
+def executable_script(name: str, here: Context, caller: Caller) -> Prepared:
+    if not name.isprintable() or not caller.principal.may(f"scripts:execute:{name}"):
+        raise not_allowed("scripts:execute")
+    return known_script(name, here)
+
+
+async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResponse:
+    """200 with the task when it ends in time, else 202."""
+    task = await here.endings.ended(submitted.task_id, wait_s)
+    if task is not None and task.status in FINAL and wait_s > 0:
+        document = Executed(**of_task(task).model_dump(), created=submitted.created)
+        return JSONResponse(document.model_dump(), 200, headers={"Location": f"{TASKS}/{task.id}"})
+    where = f"{TASKS}/{submitted.task_id}"
+    accepted = Accepted(
+        task_id=submitted.task_id,
+        status=task.status.value if task else "pending",
+        created=submitted.created,
+        poll_url=where,
+    )
+    return JSONResponse(accepted.model_dump(), 202, headers={"Location": where})
+
+
+async def _submit(prepared: Prepared, asked: AskedRun, here: Context, caller: Caller, *, dry_run: bool) -> Submitted:
+    payload = _payload(prepared, asked, dry_run=dry_run)
+    task_id = asked.id or str(uuid.uuid4())
+    try:
+        return await submit(
+            prepared,
+            payload,
+            records=here.records,
+            publisher=here.publisher,
+            default_queue=here.settings.default_queue,
+            trigger="api",
+            principal=caller.principal,
+            address=caller.address,
+            task_id=task_id,
+            tags=tuple(asked.tags),
+            priority=asked.priority,
+            deadline=_deadline_ms(asked.deadline),
+            key=asked.idempotency_key,
+        )
+    except BrokerAway:
+        # It is recorded, and a worker publishes it when the broker is back.
+        return Submitted(task_id, True, hashlib.sha256(payload).hexdigest())
+
+
+def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:
+    if asked.target is not None:
+        raise _refused("unsupported", "target is not supported", "/target")
+    for place, text in (("/idempotencyKey", asked.idempotency_key), *(("/tags", tag) for tag in asked.tags)):
+        if text is not None and not text.isprintable():
+            raise _refused("invalid-body", "it has to be printable", place)
+    payload = payload_of(asked)
+    if dry_run or asked.dry_run:
+        if "dryRun" not in prepared.schema.owners:
+            raise _refused("unsupported", "the script has no dry run", "/dryRun")
+        payload = {**payload, "dryRun": True}
+    return dump_payload(payload)
+
+
+def _deadline_ms(text: str | None) -> int | None:
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    try:
+        if _DURATION.match(text):
+            deadline = round((now.timestamp() + parse_duration(text)) * 1000)
+        else:
+            deadline = moment_ms(text, now) or 0
+    except (ValueError, OverflowError) as error:
+        raise _refused("invalid-body", str(error), "/deadline") from None
+    if deadline <= now.timestamp() * 1000:
+        raise _refused("invalid-body", "the deadline has passed", "/deadline")
+    return deadline
+
+
+def _refused(code: str, message: str, place: str) -> ApiError:
+    return ApiError(422, code, message, problems=[Problem(message, place)])

@@ -1,0 +1,91 @@
+"""Failures: what may be raised below a route, as the error that a caller sees."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from engine.errors import PayloadError, Problem
+from engine.schema.shown import pointer
+from worker.api.problem import ApiError, problem_response, request_id_of
+from worker.operations.submit import Conflict, ScriptDisabled
+from worker.store import InvalidName, StoreUnavailable, UnknownTask
+
+_logger = structlog.get_logger("penstock.api")
+_RETRY_AFTER = {"Retry-After": "1"}
+_CODES = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+
+def answer_failures(app: FastAPI) -> None:
+    """From now on every error of the app is a problem document."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    for known in (PayloadError, Conflict, ScriptDisabled, UnknownTask, InvalidName, StoreUnavailable):
+        app.add_exception_handler(known, _known)
+    app.add_exception_handler(Exception, _ours)
+
+
+def internal_error(error: Exception, request_id: str) -> JSONResponse:
+    """Our fault: logged once, here, and nothing of it told."""
+    _logger.error("a request failed", request_id=request_id, exc_info=error)
+    return problem_response(
+        ApiError(500, "internal-error", "a fault of Penstock's own; the server's log has it"), request_id
+    )
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    return internal_error(error, request_id_of(request))
+
+
+async def _api_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return problem_response(error, request_id_of(request))
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "error")
+    problem = ApiError(error.status_code, code, str(error.detail), headers=error.headers)
+    return problem_response(problem, request_id_of(request))
+
+
+async def _invalid_parameters(request: Request, error: Exception) -> JSONResponse:
+    """A query parameter or header with a wrong value; a wrong path names nothing that is there."""
+    assert isinstance(error, RequestValidationError)
+    found = [(tuple(each["loc"]), str(each["msg"])) for each in error.errors()]
+    if any(loc[0] == "path" for loc, _ in found):
+        return problem_response(ApiError(404, "not-found", "there is nothing of that name"), request_id_of(request))
+    problems = [Problem(message, pointer(loc[1:])) for loc, message in found]
+    problem = ApiError(400, "invalid-query", "the query has wrong parameters", problems=problems)
+    return problem_response(problem, request_id_of(request))
+
+
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    return problem_response(_translated(error), request_id_of(request))
+
+
+def _translated(error: Exception) -> ApiError:
+    match error:
+        case PayloadError():
+            return ApiError(422, "invalid-payload", "the payload is not valid", problems=error.problems)
+        case Conflict():
+            return ApiError(409, "conflict", str(error))
+        case ScriptDisabled():
+            return ApiError(409, "script-disabled", str(error))
+        case UnknownTask():
+            return ApiError(404, "unknown-task", "there is no such task")
+        case InvalidName():
+            return ApiError(400, "invalid-query", str(error))
+        case _:
+            # The error's own text may hold the address of the store.
+            return ApiError(503, "store-unavailable", "the store does not answer; try again", headers=_RETRY_AFTER)

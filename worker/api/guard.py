@@ -1,0 +1,159 @@
+"""Guard: what holds for every request before and after any route. ASGI, so that it costs little."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worker.api.failures import internal_error
+from worker.api.problem import ApiError, problem_response
+from worker.config import ApiSettings
+
+# Each is far above what a client of ours sends, and far below what would cost us anything.
+QUERY_BYTES = 8 * 1024
+PATH_BYTES = 4 * 1024
+HEADERS = 100
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_REQUEST_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """Request ids, bounds, a deadline for bodies, refusal of foreign pages, security headers, and the last resort."""
+
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _first_of_each(scope)
+        request_id = _request_id(headers)
+        scope["penstock.request_id"] = request_id
+        answer = _Answer(send, request_id)
+        try:
+            self._check(scope, headers)
+            body = _Body(receive, headers, self._settings)
+            await self._app(scope, body.receive, answer.send)
+        except ApiError as error:
+            await answer.fail(scope, receive, problem_response(error, request_id))
+        except Exception as error:  # noqa: BLE001 - the last door of a request
+            if not answer.started:  # else it was answered and logged, and is only raised again
+                await answer.fail(scope, receive, internal_error(error, request_id))
+
+    def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        if len(scope["query_string"]) > QUERY_BYTES or len(scope["raw_path"]) > PATH_BYTES:
+            raise ApiError(414, "uri-too-long", f"a query has at most {QUERY_BYTES} bytes, a path {PATH_BYTES}")
+        if len(scope["headers"]) > HEADERS:
+            raise ApiError(431, "too-many-headers", f"a request has at most {HEADERS} headers")
+        if scope["method"] not in _SAFE and self._foreign(headers):
+            raise ApiError(403, "cross-site", "a page of another site may not do that")
+
+    def _foreign(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a browser sends this for a page that is not ours. Other clients send neither header."""
+        origin = headers.get(b"origin")
+        if origin is None:
+            return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
+        try:
+            text = origin.decode("ascii")
+            if text in self._settings.origins:
+                return False
+            return urlsplit(text).netloc.encode() != headers.get(b"host") or b"host" not in headers
+        except ValueError:
+            return True
+
+
+class _Answer:
+    """What goes out, with the headers that every answer has."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in _SECURITY.items():
+                headers.setdefault(name, value)
+            headers["X-Request-ID"] = self._request_id
+        await self._send(message)
+
+    async def fail(self, scope: Scope, receive: Receive, response: JSONResponse) -> None:
+        """Once an answer has begun nothing can be said any more: the connection is closed in its middle."""
+        if not self.started:
+            await response(scope, receive, self.send)
+
+
+class _Body:
+    """Counts what comes in and looks at the clock."""
+
+    def __init__(self, receive: Receive, headers: Mapping[bytes, bytes], settings: ApiSettings) -> None:
+        self._receive = receive
+        self._limit = settings.max_body
+        self._timeout_s = settings.body_timeout_s
+        self._until: float | None = None
+        self._complete = False
+        self._bytes = 0
+        self._check(_declared(headers))
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()  # only the end of the connection can follow
+        loop = asyncio.get_running_loop()
+        if self._until is None:
+            self._until = loop.time() + self._timeout_s
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408,
+                "slow-body",
+                f"the body was not complete within {self._timeout_s:g} seconds",
+                headers={"Connection": "close"},
+            ) from None
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            self._check(self._bytes)
+        return message
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ApiError(413, "too-large", f"a body has at most {self._limit} bytes", headers={"Connection": "close"})
+
+
+def _declared(headers: Mapping[bytes, bytes]) -> int:
+    text = headers.get(b"content-length", b"0")
+    return int(text) if text.isdigit() and len(text) < 20 else 0
+
+
+def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name, value)
+    return found
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's own, so that both logs can be compared, if it is a UUID."""
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if _REQUEST_ID.match(given) else str(uuid.uuid4())

@@ -1,0 +1,45 @@
+"""Query: a parameter that a route does not know, or that is given twice, is refused and never ignored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Request
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
+from fastapi.routing import APIRoute
+
+from engine.errors import Problem
+from engine.schema.shown import pointer, suggestion
+from worker.api.problem import ApiError
+
+
+class KnownParameters:
+    """A dependency of every route."""
+
+    def __init__(self) -> None:
+        self._known: dict[Callable[..., Any], dict[str, bool]] = {}
+
+    async def __call__(self, request: Request) -> None:
+        route = request.scope.get("route")
+        if not isinstance(route, APIRoute) or not request.scope["query_string"]:
+            return
+        known = self._of(route)
+        problems = []
+        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if name not in known:
+                message = f"there is no such parameter{suggestion(name, known)}"
+                problems.append(Problem(message, pointer((name,))))
+            elif times > 1 and not known[name]:
+                problems.append(Problem("it is given more than once", pointer((name,))))
+        if problems:
+            raise ApiError(400, "invalid-query", "the query has wrong parameters", problems=problems)
+
+    def _of(self, route: APIRoute) -> dict[str, bool]:
+        """The names, and whether each may be repeated."""
+        if route.endpoint not in self._known:
+            fields = [field for field in get_flat_params(route.dependant) if isinstance(field.field_info, Query)]
+            self._known[route.endpoint] = {field.alias: "list[" in str(field.field_info.annotation) for field in fields}
+        return self._known[route.endpoint]

@@ -1,0 +1,95 @@
+"""Server: the process that serves the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+
+import uvicorn
+
+from worker.api.app import make_api
+from worker.api.context import Context
+from worker.api.endings import Endings
+from worker.api.rate import RateLimit
+from worker.daemons.logging import set_up_logging
+from worker.daemons.makeshift_access import FirstKey
+from worker.daemons.sources import publisher
+from worker.daemons.wiring import Deployment, open_store, store_folder
+from worker.embedded import Embedded
+
+# Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
+_GRACE_S = 10
+# A request line and its headers; uvicorn's own default is twice that.
+_HEADER_BYTES = 32 * 1024
+
+
+def run_server(deployment: Deployment, listening: socket.socket, ready: Callable[[], None]) -> int:
+    """Serve until SIGTERM or SIGINT; closes the socket. Blocks; main thread only. `ready` is called once it serves.
+
+    With no broker configured the embedded store is started, or attached to when it runs. Raises EmbeddedError when it
+    cannot be had, NotReachable when another store does not answer.
+    """
+    settings = deployment.settings
+    set_up_logging(settings.log)
+    with listening, Embedded(store_folder(settings)) if settings.embedded else nullcontext():
+        return asyncio.run(_serve(deployment, listening, ready))
+
+
+async def _serve(deployment: Deployment, listening: socket.socket, ready: Callable[[], None]) -> int:
+    settings = deployment.settings
+    async with open_store(settings, piped=True) as store:
+        endings = Endings(store.records)
+        rate = settings.api.rate_limit
+        context = Context(
+            settings=settings,
+            catalog=deployment.catalog,
+            records=store.records,
+            live_log=store.live_log,
+            files=store.files,
+            publisher=publisher(deployment, store),
+            authenticator=FirstKey(settings.state_dir),
+            endings=endings,
+            rate_limit=RateLimit(*rate) if rate else None,
+        )
+        config = uvicorn.Config(
+            make_api(context),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            # No header of a request says who sends it.
+            proxy_headers=False,
+            server_header=False,
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        server = _Server(config, endings.stop)
+        async with endings.follow():
+            ready()
+            await server.serve(sockets=[listening])
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends by our rules: who waits is answered, and a signal that was heard is not raised once more afterwards."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._on_stop()
