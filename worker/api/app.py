@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from worker.api import execute, health, scripts, tasks
+from worker.api import execute, executions, health, openapi, scripts, status, tasks
 from worker.api.context import Context
 from worker.api.failures import answer_failures
 from worker.api.guard import Guard
@@ -33,7 +33,14 @@ def make_api(context: Context) -> ASGIApp:
     answer_failures(app)
     app.include_router(health.router)
     api = APIRouter(prefix=BASE)
-    for router in (scripts.router, execute.router, tasks.router):
+    for router in (
+        scripts.router,
+        execute.router,
+        tasks.router,
+        executions.router,
+        status.router,
+        openapi.router,
+    ):
         api.include_router(router)
     app.include_router(api)
     if settings.origins:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
+from redis.asyncio import Redis
 
 from worker.api.endings import Endings
 from worker.api.rate import RateLimit
@@ -29,6 +30,8 @@ class Context:
     live_log: LiveLog
     files: Files
     publisher: Publisher
+    broker: Redis | None
+    """The Redis with the queues; None: the broker is another kind."""
     authenticator: Authenticator
     endings: Endings
     rate_limit: RateLimit | None

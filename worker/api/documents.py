@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -146,6 +146,10 @@ def artifacts(found: Sequence[ArtifactRecord]) -> list[ArtifactDocument]:
     ]
 
 
+def counts_of(counts: Mapping[Status, int] | None) -> dict[str, int] | None:
+    return None if counts is None else {status.value: count for status, count in counts.items()}
+
+
 def time(ms: int | None) -> str | None:
     return None if ms is None else known_time(ms)
 
@@ -177,8 +181,8 @@ def _in_list(task: Task) -> dict[str, Any]:
         "deadline": time(task.deadline),
         "cancel": _cancel(task),
         "rerun_of": task.rerun_of,
-        "submitted_by": None,
-        "submitted_from": None,
+        "submitted_by": task.submitted_by,
+        "submitted_from": task.submitted_from,
     }
 
 

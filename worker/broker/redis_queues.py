@@ -91,7 +91,7 @@ return moved
 _RETURN = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
 """
-_CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
+CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class RedisQueues:
         # Of each list, the in-flight list in which its messages are held.
         self._held = {key: f"penstock:inflight:{consumer}:{key}" for _, key in self._lists}
         self._identity = [consumer, json.dumps(self._held)]
-        self._fetch_keys = [*_CONSUMERS, *(key for pair in self._held.items() for key in pair)]
+        self._fetch_keys = [*CONSUMERS, *(key for pair in self._held.items() for key in pair)]
         self._fetch = redis.register_script(_FETCH)
         self._recover = redis.register_script(_RECOVER)
         self._alive = redis.register_script(_SAY_ALIVE)
@@ -193,8 +193,8 @@ class RedisQueues:
         Call it every few seconds. Returns how many messages of others came back.
         """
         self._say_alive_now()
-        await self._alive(keys=_CONSUMERS, args=self._identity)
-        moved = int(await self._recover(keys=_CONSUMERS, args=[ALIVE_S, _FORGET_S]))
+        await self._alive(keys=CONSUMERS, args=self._identity)
+        moved = int(await self._recover(keys=CONSUMERS, args=[ALIVE_S, _FORGET_S]))
         await self._look_for_strays()
         return moved
 
@@ -210,7 +210,7 @@ class RedisQueues:
             while await self._redis.lmove(held, key, "LEFT", "RIGHT"):
                 continue
         # Not forgotten: should a message come to light after all, it is found there by the others.
-        await self._redis.zadd(_CONSUMERS[0], {self._consumer: 0})
+        await self._redis.zadd(CONSUMERS[0], {self._consumer: 0})
 
     async def _take_now(self, room: int) -> list[Taken]:
         self._turn = (self._turn + 1) % len(self._queues)

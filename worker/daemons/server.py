@@ -51,6 +51,7 @@ async def _serve(deployment: Deployment, listening: socket.socket, ready: Callab
             live_log=store.live_log,
             files=store.files,
             publisher=publisher(deployment, store),
+            broker=store.broker,
             authenticator=FirstKey(settings.state_dir),
             endings=endings,
             rate_limit=RateLimit(*rate) if rate else None,

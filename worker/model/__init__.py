@@ -18,7 +18,7 @@ from worker.model.answers import (
     Swept,
 )
 from worker.model.dead_letter import DeadLetter, DeadLetterPage
-from worker.model.listing import Event, TaskPage
+from worker.model.listing import Event, Selection, TaskFilter, TaskPage
 from worker.model.live_log import LiveEnd, LiveGap, LiveLines, LiveLogPart
 from worker.model.status import FINAL, TRANSITIONS, Status
 from worker.model.task import (
@@ -66,9 +66,11 @@ __all__ = [
     "Resolved",
     "Run",
     "RunLimits",
+    "Selection",
     "ShortLog",
     "Status",
     "Swept",
     "Task",
+    "TaskFilter",
     "TaskPage",
 ]

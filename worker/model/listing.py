@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.model.status import Status
@@ -38,3 +40,62 @@ class Event:
     status: Status
     reason: str | None = None
     worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks are asked for; None asks for nothing, an empty set matches no task.
+
+    `since` and `until` (milliseconds; `until` excluded) are of when it was recorded. These, the scripts and the
+    statuses have indexes; the others have to look at each record. `text` is looked for, in any case of letters, in the
+    id, the script's name, the message, tags, the idempotency key and the payload as it is shown.
+    """
+
+    scripts: frozenset[str] | None = None
+    statuses: frozenset[Status] | None = None
+    since: int | None = None
+    until: int | None = None
+    reasons: frozenset[str] | None = None
+    triggers: frozenset[str] | None = None
+    workers: frozenset[str] | None = None
+    workflows: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    text: str | None = None
+
+    @property
+    def indexed(self) -> bool:
+        others = (self.reasons, self.triggers, self.workers, self.workflows, self.tags, self.text)
+        return all(other is None for other in others)
+
+    def admits(self, task: Task) -> bool:
+        """What the indexes do not tell, and the status, which may have changed since."""
+        return (
+            (self.statuses is None or task.status in self.statuses)
+            and (self.reasons is None or task.reason in self.reasons)
+            and (self.triggers is None or task.trigger in self.triggers)
+            and (self.workers is None or any(run.worker in self.workers for run in task.runs))
+            and self.workflows is None  # no task belongs to one yet
+            and (self.tags is None or self.tags <= frozenset(task.tags))
+            and (self.text is None or _mentions(task, self.text.casefold()))
+        )
+
+
+def _mentions(task: Task, text: str) -> bool:
+    places = (task.id, task.script, task.message, task.key or "", *task.tags)
+    if any(text in place.casefold() for place in places):
+        return True
+    return text in json.dumps(task.payload, ensure_ascii=False).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Tasks, newest first. `counts`, by status, are of all that match whatever their status; `total` of all that match.
+
+    Both are None when not every record was looked at that would have to be. `next` continues after the last one that
+    was looked at, None at the end: so a page may be short, or empty, and not be the last.
+    """
+
+    tasks: tuple[Task, ...]
+    total: int | None
+    counts: Mapping[Status, int] | None
+    next: str | None = None

@@ -57,6 +57,7 @@ async def submit(
     due_at: int | None = None,
     deadline: int | None = None,
     key: str | None = None,
+    rerun_of: str | None = None,
 ) -> Submitted:
     """Make a task of a payload, which is UTF-8 JSON. `NewTask` says what `priority` and the rest mean.
 
@@ -95,6 +96,7 @@ async def submit(
         key=key,
         submitted_by=printable(principal.name, _WHO_CHARACTERS),
         submitted_from=printable(address, _WHO_CHARACTERS) if address else None,
+        rerun_of=rerun_of,
     )
     registration = await records.register(new)
     if registration.outcome is Registered.CONFLICT:

@@ -63,6 +63,17 @@ class LiveLog:
                 return
             ended = await self._ended(task_id, run)
 
+    async def so_far(self, task_id: str, run: int) -> tuple[LiveLines | LiveGap, ...]:
+        """What the live log has now, which is its newest part; waits for nothing."""
+        key, entry, offset = log_key(task_id, run), START, 0
+        parts: list[LiveLines | LiveGap] = []
+        while entries := await self._read(key, entry, wait=False):
+            for entry, fields in entries:
+                for part in _parts(entry, fields, offset):
+                    parts.append(part)
+                    offset = int(part.id.rpartition(".")[2])
+        return tuple(parts)
+
     async def _read(self, key: str, after: str, *, wait: bool) -> list[tuple[str, Mapping[bytes, bytes]]]:
         with store_errors():
             streams: Any = await self._redis.xread({key: after}, count=_ENTRIES, block=BLOCK_MS if wait else None)

@@ -18,7 +18,7 @@ from worker.store.keys import EVENTS, FIELDS, script_key, status_key, task_key
 
 PAGE_LIMIT = 1000
 
-_POSITION = re.compile(r"[0-9]{1,17}\Z")
+POSITION = re.compile(r"[0-9]{1,17}\Z")
 _STREAM_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?\Z")
 
 
@@ -35,7 +35,7 @@ async def read_page(
     """At most `limit` tasks, newest first. Each status has its own list, so at most seven are merged."""
     if not 1 <= limit <= PAGE_LIMIT:
         raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
-    if before is not None and not _POSITION.match(before):
+    if before is not None and not POSITION.match(before):
         raise InvalidName(f"not a cursor: {before[:40]!a}")
     statuses = [status] if status else list(Status)
     keys = [script_key(script, each) if script is not None else status_key(each) for each in statuses]

@@ -29,10 +29,10 @@ from worker.model.answers import (
     ResolveOutcome,
     Swept,
 )
-from worker.model.listing import Event, TaskPage
+from worker.model.listing import Event, Selection, TaskFilter, TaskPage
 from worker.model.status import Status
 from worker.model.task import Claim, NewTask, Resolution, RunLimits, Task
-from worker.store import decoding, encoding, reading
+from worker.store import decoding, encoding, reading, selecting
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import StoreError, store_errors
 from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
@@ -258,6 +258,13 @@ class Records:
     ) -> TaskPage:
         """Tasks in the order in which they were recorded, newest first; `before` is the `next` of a page."""
         return await reading.read_page(self._redis, script, status, limit, before)
+
+    async def select(self, wanted: TaskFilter, *, limit: int = 50, before: str | None = None) -> Selection:
+        """Tasks that match, newest first; `before` is the `next` of a selection with the same filter.
+
+        Looks at a bounded number of records, however few of them match.
+        """
+        return await selecting.read_selection(self._redis, wanted, limit, before)
 
     async def pending(
         self, script: str | None = None, *, after: str | None = None, limit: int = 200

@@ -1,0 +1,26 @@
+"""Readable: the task of a path, for who may see it."""
+
+from __future__ import annotations
+
+from worker.api.caller import Caller
+from worker.api.context import Context
+from worker.api.problem import ApiError
+from worker.model import TASK_ID, Task
+
+
+async def readable_task(task_id: str, here: Context, caller: Caller) -> Task:
+    return await found_task(task_id, here, caller, "tasks:read")
+
+
+async def found_task(task_id: str, here: Context, caller: Caller, scope: str) -> Task:
+    """Raises ApiError: 403 without the scope, or without the right to read its script; 404 when there is none."""
+    caller.needs(scope)
+    task = await here.records.get(task_id) if TASK_ID.match(task_id) else None
+    if task is None:
+        raise unknown_task()
+    caller.needs(f"scripts:read:{task.script}")
+    return task
+
+
+def unknown_task() -> ApiError:
+    return ApiError(404, "unknown-task", "there is no such task")

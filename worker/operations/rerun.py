@@ -1,0 +1,65 @@
+"""Rerun: a new task with the payload of one that has ended."""
+
+from __future__ import annotations
+
+import hashlib
+
+from engine.errors import PenstockError
+from engine.plugin import Prepared
+from engine.schema import dump_payload
+from worker.broker import Publisher
+from worker.model import FINAL, Task
+from worker.model.access import Principal
+from worker.operations.submit import Submitted, submit
+from worker.store import Records
+
+
+class NotFinal(PenstockError):
+    """The task waits or runs."""
+
+
+class PayloadForgotten(PenstockError):
+    """Only a copy of the payload with masked secrets is kept of a task that has ended, and this one had secrets."""
+
+
+async def rerun(
+    task: Task,
+    prepared: Prepared,
+    *,
+    records: Records,
+    publisher: Publisher,
+    default_queue: str,
+    trigger: str,
+    principal: Principal,
+    address: str | None,
+    task_id: str,
+) -> Submitted:
+    """Submit the task's payload once more, with its tags and its priority, under a new id.
+
+    Raises NotFinal, PayloadForgotten, and what `submit` raises: the script may have changed meanwhile.
+    """
+    if task.status not in FINAL:
+        raise NotFinal(f"the task is {task.status.value}")
+    payload = payload_of(task)
+    return await submit(
+        prepared,
+        payload,
+        records=records,
+        publisher=publisher,
+        default_queue=default_queue,
+        trigger=trigger,
+        principal=principal,
+        address=address,
+        task_id=task_id,
+        tags=task.tags,
+        priority=task.priority,
+        rerun_of=task.id,
+    )
+
+
+def payload_of(task: Task) -> bytes:
+    """The exact payload: the copy that is shown, when it has the digest of the unmasked one."""
+    shown = dump_payload(task.payload)
+    if hashlib.sha256(shown).hexdigest() != task.digest:
+        raise PayloadForgotten("the payload held secrets, which are not kept: submit it again")
+    return shown

@@ -1,0 +1,118 @@
+"""Select tasks: by indexes where there are some, and by a bounded look at the records where there are none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from redis.asyncio import Redis
+
+from worker.model.listing import Selection, TaskFilter
+from worker.model.status import Status
+from worker.model.task import Task
+from worker.store import decoding
+from worker.store.errors import InvalidName, store_errors
+from worker.store.keys import script_key, status_key, task_key
+from worker.store.reading import PAGE_LIMIT, POSITION
+
+# Records that one selection looks at, at most: some tens of milliseconds of this process.
+LOOKED_AT = 2000
+_BATCH = 200
+
+
+async def read_selection(redis: Redis, wanted: TaskFilter, limit: int, before: str | None) -> Selection:
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
+    if before is not None and not POSITION.match(before):
+        raise InvalidName(f"not a cursor: {before[:40]!a}")
+    counts = await _counts(redis, wanted)
+    tasks: list[Task] = []
+    statuses: Counter[Status] = Counter()
+    at, looked_at, end = before, 0, False
+    while len(tasks) < limit and looked_at < LOOKED_AT and not end:
+        room = limit - len(tasks) if wanted.indexed else _BATCH
+        places = await _places(redis, wanted, at, room + 1)
+        more, places = len(places) > room, places[:room]
+        found = await _tasks(redis, [task_id for _, task_id in places])
+        for number, ((position, _), task) in enumerate(zip(places, found, strict=True), 1):
+            at, looked_at = str(position), looked_at + 1
+            if task is not None and wanted.admits(task):
+                tasks.append(task)
+                statuses[task.status] += 1
+                if len(tasks) == limit:
+                    more = more or number < len(places)
+                    break
+        end = not more
+    total: int | None = None
+    if wanted.indexed:
+        total = sum(count for status, count in counts.items() if wanted.statuses is None or status in wanted.statuses)
+        return Selection(tuple(tasks), total, counts, None if end else at)
+    if end and before is None:
+        total = len(tasks)
+    known = total is not None and wanted.statuses is None
+    return Selection(
+        tuple(tasks), total, {status: statuses[status] for status in Status} if known else None, None if end else at
+    )
+
+
+async def _places(redis: Redis, wanted: TaskFilter, before: str | None, count: int) -> list[tuple[int, str]]:
+    """Positions and ids, newest first."""
+    statuses = [status for status in Status if wanted.statuses is None or status in wanted.statuses]
+    keys = [key for status in statuses for key in _keys(wanted, status)]
+    oldest, newest = _bounds(wanted)
+    if before is not None and (wanted.until is None or int(before) < wanted.until * 1000):
+        newest = f"({before}"
+    if not keys:
+        return []
+    async with redis.pipeline(transaction=True) as indexes:
+        for key in keys:
+            indexes.zrevrangebyscore(key, newest, oldest, start=0, num=count, withscores=True)
+        with store_errors():
+            answers: list[Any] = await indexes.execute()
+    found = {member.decode(): int(position) for entries in answers for member, position in entries}
+    return sorted(((position, task_id) for task_id, position in found.items()), reverse=True)[:count]
+
+
+async def _tasks(redis: Redis, task_ids: list[str]) -> list[Task | None]:
+    """None for one that was pruned since."""
+    if not task_ids:
+        return []
+    async with redis.pipeline(transaction=False) as hashes:
+        for task_id in task_ids:
+            hashes.hgetall(task_key(task_id))
+        with store_errors():
+            values = await hashes.execute()
+    return [
+        decoding.task(task_id, fields) if fields else None for task_id, fields in zip(task_ids, values, strict=True)
+    ]
+
+
+async def _counts(redis: Redis, wanted: TaskFilter) -> dict[Status, int]:
+    if not wanted.indexed:
+        return {}
+    lists = [(status, key) for status in Status for key in _keys(wanted, status)]
+    counts = dict.fromkeys(Status, 0)
+    if not lists:
+        return counts
+    oldest, newest = _bounds(wanted)
+    async with redis.pipeline(transaction=True) as indexes:
+        for _, key in lists:
+            indexes.zcount(key, oldest, newest)
+        with store_errors():
+            answers: list[Any] = await indexes.execute()
+    for (status, _), count in zip(lists, answers, strict=True):
+        counts[status] += count
+    return counts
+
+
+def _keys(wanted: TaskFilter, status: Status) -> list[str]:
+    if wanted.scripts is None:
+        return [status_key(status)]
+    return [script_key(script, status) for script in sorted(wanted.scripts)]
+
+
+def _bounds(wanted: TaskFilter) -> tuple[str, str]:
+    """Of positions, which are microseconds."""
+    oldest = "-inf" if wanted.since is None else str(wanted.since * 1000)
+    newest = "+inf" if wanted.until is None else f"({wanted.until * 1000}"
+    return oldest, newest
