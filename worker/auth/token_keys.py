@@ -7,6 +7,7 @@ with.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from engine.errors import PayloadError, PenstockError
@@ -88,7 +89,7 @@ def pem_keys(data: bytes) -> tuple[VerifyingKey, ...]:
         raise KeyFileError("no public key in PEM (-----BEGIN PUBLIC KEY-----)") from None
     for kind in _KINDS.values():
         try:
-            return (_verifying(None, kind.import_key(data), None),)
+            return (_verifying(None, imported(kind, data), None),)
         except (JoseError, ValueError, TypeError):
             continue
     raise KeyFileError("not a key that signs: RSA, EC (P-256, P-384, P-521) or Ed25519")
@@ -129,11 +130,18 @@ def _of_jwk(index: int, jwk: Any) -> VerifyingKey | None:
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _KID_CHARACTERS):
         raise KeyFileError(f'the "kid" of keys/{index} is no text of 1 to {_KID_CHARACTERS} characters')
     try:
-        return _verifying(kid, kind.import_key(jwk), jwk.get("alg"))
+        return _verifying(kid, imported(kind, jwk), jwk.get("alg"))
     except (JoseError, ValueError, TypeError):
         raise KeyFileError(f"keys/{index} is no key") from None
     except KeyFileError as error:
         raise KeyFileError(f"keys/{index}: {error}") from None
+
+
+def imported(kind: type[Key], data: Any) -> Key:
+    """Without joserfc's warning of short keys, which are refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)
+        return kind.import_key(data)
 
 
 def _verifying(kid: str | None, key: Key, algorithm: Any) -> VerifyingKey:

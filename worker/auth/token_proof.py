@@ -40,7 +40,7 @@ class TokenRules:
     algorithms: tuple[str, ...] = ()
 
 
-class _Registry(jws.JWSRegistry):
+class OneAlgorithm(jws.JWSRegistry):
     """Knows one algorithm, and does not warn of EdDSA's name, which RFC 9864 made a better one for."""
 
     def __init__(self, algorithms: list[str]) -> None:
@@ -85,7 +85,7 @@ class TokenProof:
             raise _denied("it is no signed JWT by its form, or too long")
         key, algorithm = self._key(header_of(token))
         try:
-            found = jws.deserialize_compact(token, key.key, registry=_Registry([algorithm]))
+            found = jws.deserialize_compact(token, key.key, registry=OneAlgorithm([algorithm]))
         except (JoseError, ValueError, TypeError):
             raise _denied("its signature is wrong") from None
         claims = _object(found.payload, "its claims are")

@@ -10,6 +10,7 @@ from worker.config.settings import BasicSettings, JwtSettings, Settings
 
 if TYPE_CHECKING:
     from worker.auth.basic_proof import BasicProof
+    from worker.auth.token_keys import KeyFile
     from worker.auth.token_proof import TokenProof
 
 # A hash is one short line.
@@ -42,14 +43,21 @@ def proofs(settings: Settings) -> tuple[TokenProof | None, BasicProof | None]:
 
 def token_proof(jwt: JwtSettings, settings: Settings) -> TokenProof:
     """Raises KeyFileError for a file without keys, or whose keys fit none of the algorithms."""
-    from worker.auth.token_keys import KeyFile, KeyFileError, jwks_keys, pem_keys
+    from worker.auth.token_keys import KeyFileError
     from worker.auth.token_proof import TokenProof, TokenRules
 
-    keys = KeyFile(jwt.file, jwks_keys if jwt.jwks else pem_keys)
+    keys = key_file(jwt)
     fitting = {name for key in keys.read() for name in key.algorithms}
     if jwt.algorithms and not fitting.intersection(jwt.algorithms):
         raise KeyFileError("none of its keys fits one of the algorithms")
     return TokenProof(TokenRules(jwt.issuer, jwt.audience, jwt.algorithms), keys, settings.auth.roles)
+
+
+def key_file(jwt: JwtSettings) -> KeyFile:
+    """The public keys. Nothing is read yet."""
+    from worker.auth.token_keys import KeyFile, jwks_keys, pem_keys
+
+    return KeyFile(jwt.file, jwks_keys if jwt.jwks else pem_keys)
 
 
 def _basic_proof(basic: BasicSettings) -> BasicProof:
