@@ -10,6 +10,8 @@ from engine.schema.keywords import DIALECT
 # An argument of a new program is no longer on Linux (MAX_ARG_STRLEN: 32 pages, with its NUL).
 _ARGUMENT_CHARS = 131_071
 _NO_NUL = r"^[^\x00]*$"
+# A resource and a verb or more; no `*`, because this is what somebody has to hold, not what they hold.
+SCOPE = "^[a-z][a-zA-Z0-9_-]*(:[A-Za-z0-9_.-]+)*$"
 _QUEUE = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
 # Ends that the command itself, or what it left, is to blame for; nobody but its author knows whether to try again.
@@ -192,6 +194,18 @@ _RUN: dict[str, Any] = {
                 "maximum": 100_000_000,
             },
         },
+    },
+    "allowedScopes": {
+        "description": (
+            "Besides `scripts:execute` for it, one of these scopes is needed to run it. A message that was enqueued "
+            "without Penstock has none, and is refused."
+        ),
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 50,
+        "uniqueItems": True,
+        "items": {"type": "string", "maxLength": 200, "pattern": SCOPE},
+        "examples": [["release:sign", "deploy:production"]],
     },
     "enabled": {"description": "Whether tasks of it are taken and run.", "type": "boolean", "default": True},
     "plugins": {

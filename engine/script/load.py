@@ -147,6 +147,7 @@ class _Reader:
             ("plugins", "plugins", _plugins),
             ("tags", "tags", tuple),
             ("retryOn", "retry_on", tuple),
+            ("allowedScopes", "allowed_scopes", tuple),
             ("retryDelay", "retry_delay_s", self._retry_delay),
             ("rateLimit", "rate_limit", lambda rate: self._quantity("/rateLimit", parse_rate, rate)),
             ("retention", "retention", self._retention),

@@ -65,6 +65,8 @@ class Script:
     `retries` counts further runs after a failure of the infrastructure, or one whose reason is in `retry_on`; the
     latter begin after `retry_delay_s`, doubled each time. `concurrency` bounds the runs at a time and `rate_limit`
     the starts, as many in so many seconds, both in all workers together; None means no limit.
+
+    Who runs it needs one of `allowed_scopes`, if there are any; the engine does not look at them.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Script:
     rate_limit: tuple[int, float] | None = None
     retention: Retention | None = None
     enabled: bool = True
+    allowed_scopes: tuple[str, ...] = ()
     plugins: PluginSettings = PluginSettings()
     file: str | None = None
     positions: Positions | None = field(default=None, compare=False, repr=False)

@@ -181,8 +181,8 @@ def _in_list(task: Task) -> dict[str, Any]:
         "deadline": time(task.deadline),
         "cancel": _cancel(task),
         "rerun_of": task.rerun_of,
-        "submitted_by": None,
-        "submitted_from": None,
+        "submitted_by": task.submitted_by,
+        "submitted_from": task.submitted_from,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import uuid
 from datetime import UTC, datetime
@@ -101,7 +102,7 @@ async def _run(
     most_s = here.settings.api.max_wait_s
     wait_s = 0.0 if at_once else most_s if wait is None else min(wait, most_s)
     # A task of its own: who goes away in the middle leaves no half of it.
-    submitting = asyncio.get_running_loop().create_task(_submit(prepared, asked, here, dry_run=dry_run))
+    submitting = asyncio.get_running_loop().create_task(_submit(prepared, asked, here, caller, dry_run=dry_run))
     submitted = await asyncio.shield(submitting)
     return await answer(submitted, here, wait_s)
 
@@ -128,16 +129,19 @@ async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResp
     return JSONResponse(accepted.model_dump(), 202, headers={"Location": where})
 
 
-async def _submit(prepared: Prepared, asked: AskedRun, here: Context, *, dry_run: bool) -> Submitted:
+async def _submit(prepared: Prepared, asked: AskedRun, here: Context, caller: Caller, *, dry_run: bool) -> Submitted:
+    payload = _payload(prepared, asked, dry_run=dry_run)
     task_id = asked.id or str(uuid.uuid4())
     try:
         return await submit(
             prepared,
-            _payload(prepared, asked, dry_run=dry_run),
+            payload,
             records=here.records,
             publisher=here.publisher,
             default_queue=here.settings.default_queue,
             trigger="api",
+            principal=caller.principal,
+            address=caller.address,
             task_id=task_id,
             tags=tuple(asked.tags),
             priority=asked.priority,
@@ -146,7 +150,7 @@ async def _submit(prepared: Prepared, asked: AskedRun, here: Context, *, dry_run
         )
     except BrokerAway:
         # It is recorded, and a worker publishes it when the broker is back.
-        return Submitted(task_id, True)
+        return Submitted(task_id, True, hashlib.sha256(payload).hexdigest())
 
 
 def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:

@@ -105,6 +105,8 @@ async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -
             publisher=here.publisher,
             default_queue=here.settings.default_queue,
             trigger="api",
+            principal=caller.principal,
+            address=caller.address,
             task_id=new_id,
         )
     except NotFinal as error:
@@ -112,7 +114,7 @@ async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -
     except PayloadForgotten as error:
         raise ApiError(409, "payload-not-kept", str(error)) from None
     except BrokerAway:
-        submitted = Submitted(new_id, True)
+        submitted = Submitted(new_id, True, task.digest)
     where = f"{TASKS}/{submitted.task_id}"
     accepted = Accepted(task_id=submitted.task_id, status="pending", created=submitted.created, poll_url=where)
     return JSONResponse(accepted.model_dump(), 202, headers={"Location": where})

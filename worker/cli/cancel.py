@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from worker.cli.options import ScriptName, json_option
 if TYPE_CHECKING:
     from worker.daemons.wiring import Store
     from worker.model import Cancelled, Status
+    from worker.model.audit import AuditEntry
 
 _SAID = {
     "cancelled": "cancelled; it never starts",
@@ -90,24 +90,43 @@ def _check(choice: _Choice) -> None:
 
 async def _cancel(home: Path, choice: _Choice, why: str) -> list[tuple[str, Cancelled]]:
     from worker.cli.deployment import opened
+    from worker.cli.local import local_principal, record
     from worker.config import load_settings
     from worker.operations.cancel import cancel
 
-    async with opened(load_settings(home)) as store:
+    settings = load_settings(home)
+    async with opened(settings) as store:
         if choice.task_ids:
             ids = list(dict.fromkeys(choice.task_ids))
-            return [answer async for answer in cancel(store.records, ids, by=_asker(), why=why)]
-        return [answer async for answer in await _many(store, choice, why)]
+            by = local_principal().name
+            answers = [answer async for answer in cancel(store.records, ids, by=by, why=why)]
+        else:
+            answers = [answer async for answer in await _many(store, choice, why)]
+        await record(settings, store, _entries(choice, answers))
+        return answers
+
+
+def _entries(choice: _Choice, answers: list[tuple[str, Cancelled]]) -> list[AuditEntry]:
+    """One for each task that was named, and one for all that were meant together: their records say the rest."""
+    from worker.cli.local import entry
+
+    action, done = "tasks.cancel", ("cancelled", "requested", "already")
+    outcomes = [(task_id, answer.outcome.value) for task_id, answer in answers]
+    if choice.task_ids:
+        return [entry(action, task_id, done=outcome in done, detail=outcome) for task_id, outcome in outcomes]
+    which = "waiting" if choice.pending else "waiting or running"
+    return [entry(action, choice.script or "*", detail=f"all {which}: {len(answers)} tasks")]
 
 
 async def _many(store: Store, choice: _Choice, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
+    from worker.cli.local import local_principal
     from worker.model import Status
     from worker.operations.cancel import cancel_all
 
     statuses = (Status.PENDING,) if choice.pending else (Status.PENDING, Status.RUNNING)
     if not choice.yes:
         await _confirm(store, choice.script, statuses)
-    return cancel_all(store.records, statuses, script=choice.script, by=_asker(), why=why)
+    return cancel_all(store.records, statuses, script=choice.script, by=local_principal().name, why=why)
 
 
 async def _confirm(store: Store, script: str | None, statuses: tuple[Status, ...]) -> None:
@@ -116,14 +135,6 @@ async def _confirm(store: Store, script: str | None, statuses: tuple[Status, ...
     totals = [(await store.records.list(script=script, status=s, limit=1)).total for s in statuses]
     what = " and ".join(f"{total} {status.value}" for total, status in zip(totals, statuses, strict=True))
     click.confirm(f"Cancel {what}{f' of {script}' if script else ''}?", abort=True, err=True)
-
-
-def _asker() -> str:
-    """Who asks, as the record shows it: the user of this machine."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "cli"
 
 
 def _tell(answers: list[tuple[str, Cancelled]], *, each: bool) -> None:

@@ -64,9 +64,11 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     """The names of the scripts, [] when anything is wrong, and all problems; wrong settings do not hide scripts."""
     from engine.errors import DeclarationError
     from worker.config import load_all
+    from worker.daemons.proofs import proofs
 
     try:
-        _, catalog = load_all(home)
+        settings, catalog = load_all(home)
+        proofs(settings)
     except DeclarationError as error:
         return [], list(error.problems)
     return sorted(catalog.scripts), []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,8 @@ from worker.cli import exit_codes
 from worker.cli.options import json_option
 
 if TYPE_CHECKING:
+    from worker.config import Settings
+    from worker.daemons.wiring import Store
     from worker.model import DeadLetter, DeadLetterPage
 
 
@@ -172,8 +177,8 @@ async def _replay(home: Path, letter_ids: tuple[str, ...]) -> list[bool]:
     from worker.store.dead_letters import DeadLetters
 
     deployment = open_deployment(home)
-    done = []
-    async with opened(deployment.settings) as store:
+    done: list[bool] = []
+    async with opened(deployment.settings) as store, _audited(deployment.settings, store, "replay", letter_ids, done):
         letters, back = DeadLetters(store.redis), republisher(deployment, store)
         for letter_id in letter_ids:
             try:
@@ -192,8 +197,9 @@ async def _drop(home: Path, letter_ids: tuple[str, ...]) -> list[bool]:
     from worker.store import InvalidName
     from worker.store.dead_letters import DeadLetters
 
-    done = []
-    async with opened(load_settings(home)) as store:
+    done: list[bool] = []
+    settings = load_settings(home)
+    async with opened(settings) as store, _audited(settings, store, "drop", letter_ids, done):
         for letter_id in letter_ids:
             try:
                 done.append(await DeadLetters(store.redis).drop(letter_id))
@@ -204,11 +210,30 @@ async def _drop(home: Path, letter_ids: tuple[str, ...]) -> list[bool]:
 
 async def _drop_all(home: Path) -> int:
     from worker.cli.deployment import opened
+    from worker.cli.local import entry, record
     from worker.config import load_settings
     from worker.store.dead_letters import DeadLetters
 
-    async with opened(load_settings(home)) as store:
-        return await DeadLetters(store.redis).drop_all()
+    settings = load_settings(home)
+    async with opened(settings) as store:
+        count = await DeadLetters(store.redis).drop_all()
+        await record(settings, store, [entry("dead-letters.drop", "*", detail=f"{count} dropped")])
+        return count
+
+
+@asynccontextmanager
+async def _audited(
+    settings: Settings, store: Store, verb: str, letter_ids: tuple[str, ...], done: list[bool]
+) -> AsyncIterator[None]:
+    """Records what was done when it ends, however it ends; `done` grows meanwhile."""
+    from worker.cli.local import entry, record
+
+    try:
+        yield
+    finally:
+        action = f"dead-letters.{verb}"
+        pairs = zip_longest(letter_ids, done, fillvalue=False)
+        await record(settings, store, [entry(action, str(id), done=bool(one)) for id, one in pairs])
 
 
 def _each(letter_ids: tuple[str, ...], done: list[bool], what: str, as_json: bool) -> int:

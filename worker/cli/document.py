@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from engine.artifacts import Artifact
     from engine.outcome import Outcome
     from worker.model import ArtifactRecord, Cancelled, DeadLetter, Run, Task
+    from worker.model.api_key import ApiKey
+    from worker.model.audit import AuditEntry
 
 
 def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> dict[str, Any]:
@@ -47,6 +49,8 @@ def of_task(task: Task) -> dict[str, Any]:
         "trigger": task.trigger,
         "worker": run.worker,
         "tags": list(task.tags),
+        "submittedBy": task.submitted_by,
+        "submittedFrom": task.submitted_from,
         "digest": task.digest,
         "dryRun": task.dry_run,
         "retries": task.retries,
@@ -104,6 +108,40 @@ def dead_letter(letter: DeadLetter) -> dict[str, Any]:
         "times": letter.times,
         "size": letter.size,
         "head": letter.head.decode("utf-8", "backslashreplace"),
+    }
+
+
+def api_key(key: ApiKey, now: int) -> dict[str, Any]:
+    """Without its digest, which nobody needs to see."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": key.state(now),
+        "scopes": sorted(key.scopes),
+        "role": key.role,
+        "createdAt": _time(key.created_at),
+        "createdBy": key.made_by or None,
+        "expiresAt": _time(key.expires_at),
+        "revokedAt": _time(key.revoked_at),
+        "lastUsedAt": _time(key.last_used_at),
+        "replacedBy": key.replaced_by,
+    }
+
+
+def audit_entry(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at": _time(entry.at),
+        "who": entry.who or None,
+        "kind": entry.kind,
+        "key": entry.key or None,
+        "from": entry.from_ or None,
+        "action": entry.action,
+        "target": entry.target or None,
+        "digest": entry.digest,
+        "result": entry.result,
+        "status": entry.status,
+        "detail": entry.detail or None,
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from worker.model.answers import CancelOutcome
+from worker.model.api_key import KEY_ID
+from worker.model.audit import RESULTS
 from worker.model.status import FINAL, Status
 from worker.model.task import TASK_ID
 
@@ -114,6 +116,33 @@ _SCRIPT: dict[str, Any] = {
     "command": {**_TEXTS, "description": "The argv, with absolute paths."},
     "file": {"type": "string"},
 }
+_API_KEY: dict[str, Any] = {
+    "id": {"type": "string", "pattern": f"^{KEY_ID.pattern.removesuffix(_END)}$", "description": "Its public part."},
+    "name": {"type": "string"},
+    "state": {"enum": ["active", "revoked", "expired"]},
+    "scopes": {**_TEXTS, "description": "What it may do, besides what its role may."},
+    "role": _nullable("string", "Its scopes are those of the role in the settings at the time of a call."),
+    "createdAt": _time("When it was made."),
+    "createdBy": _nullable("string", "Who made it."),
+    "expiresAt": _time("When it ends; null: when it is revoked."),
+    "revokedAt": _time("When it was revoked."),
+    "lastUsedAt": _time("When it was last used, rounded down to five minutes."),
+    "replacedBy": _nullable("string", "The id of the key that a rotation made."),
+}
+_AUDIT_ENTRY: dict[str, Any] = {
+    "id": {"type": "string", "description": "For --before."},
+    "at": _time("When, by the store's clock."),
+    "who": _nullable("string", "The name of the principal, or what was shown of it."),
+    "kind": {"type": "string", "description": "How it was proved: key, jwt, basic, local; none: it was not."},
+    "key": _nullable("string", "The id of the API key."),
+    "from": _nullable("string", "An address; null: this machine."),
+    "action": {"type": "string", "description": "Such as scripts.execute, tasks.cancel, keys.create."},
+    "target": _nullable("string", "The script, task, key ... that it was about."),
+    "digest": _nullable("string", "SHA-256 of the payload."),
+    "result": {"enum": list(RESULTS), "description": "denied: it was not allowed. failed: it was, and did not work."},
+    "status": _nullable("integer", "The HTTP status."),
+    "detail": _nullable("string", "For people."),
+}
 _PROBLEM = {
     "file": {"type": ["string", "null"]},
     "line": _nullable("integer", "From 1."),
@@ -136,6 +165,10 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             **_TASK,
             **_run(_ANY_STATUS),
             **_ABOUT,
+            "submittedBy": _nullable(
+                "string", "Who submitted it; null for a message that was enqueued without Penstock."
+            ),
+            "submittedFrom": _nullable("string", "The address of who submitted it over the API."),
             "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
             **_SCHEDULE,
             "startBy": _time("A run that has not started by then does not start; null: no such time."),
@@ -235,6 +268,58 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             "count": {**_COUNT, "description": "How many were replayed or dropped."},
         },
     ),
+    "keys": _document(
+        "Penstock API keys",
+        "What `penstock keys list --json` prints.",
+        {"keys": {"type": "array", "items": _object(_API_KEY)}},
+    ),
+    "key-made": _document(
+        "Penstock API key, just made",
+        "What `penstock keys create --json` and `penstock keys rotate --json` print.",
+        {**_API_KEY, "key": {"type": "string", "description": "The key itself, this once."}},
+    ),
+    "keys-revoked": _document(
+        "Penstock API keys, revoked",
+        "What `penstock keys revoke --json` prints.",
+        {
+            "keys": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "id": {"type": "string", "description": "As it was given."},
+                        "outcome": {"enum": ["revoked", "unknown"]},
+                    }
+                ),
+            }
+        },
+    ),
+    "token": _document(
+        "Penstock token, just issued",
+        "What `penstock tokens issue --json` prints.",
+        {"token": {"type": "string"}, "header": {"type": "object"}, "claims": {"type": "object"}},
+    ),
+    "token-shown": _document(
+        "Penstock token",
+        "What `penstock tokens show --json` prints.",
+        {
+            "header": {"type": "object"},
+            "claims": {"type": "object"},
+            "valid": {"type": "boolean", "description": "Whether it is accepted here."},
+            "why": _nullable("string", "Why it is not."),
+            "principal": {
+                "anyOf": [{"type": "null"}, _object({"name": {"type": "string"}, "scopes": _TEXTS})],
+                "description": "Who it is for, and what that may do; null: it is not accepted.",
+            },
+        },
+    ),
+    "audit": _document(
+        "Penstock audit",
+        "What `penstock audit --json` prints; a line of --export is one of the entries.",
+        {
+            "entries": {"type": "array", "items": _object(_AUDIT_ENTRY)},
+            "next": _nullable("string", "For --before; null on the last page."),
+        },
+    ),
     "submitted": _document(
         "Penstock submission",
         "What `penstock submit --json` prints.",
@@ -282,6 +367,7 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                     "count": _nullable("integer", "null: as the settings say."),
                 }
             ),
+            "allowedScopes": {**_TEXTS, "description": "Who runs it needs one of them, if there are any."},
             "env": {**_TEXTS, "description": "Names only: values may be secrets."},
             "limits": _object(
                 dict.fromkeys(

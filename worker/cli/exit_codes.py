@@ -40,7 +40,7 @@ TABLE: Mapping[int, str] = MappingProxyType(
         SOFTWARE: "a fault of Penstock's own",
         CANNOT_CREATE: "a file or folder cannot be written",
         TRY_AGAIN: "try again: the worker stopped or lost the run, a resource was missing, or --timeout passed",
-        NOT_ALLOWED: "not allowed: the script is disabled",
+        NOT_ALLOWED: "not allowed: the script is disabled, a scope is missing, or a token is not valid",
         TIMEOUT: "the task ended by a time limit or its deadline",
         INTERRUPTED: "the task was cancelled, or Ctrl-C",
         BROKEN_PIPE: "whoever read the output has gone",
@@ -54,6 +54,7 @@ _BY_REASON: Mapping[str, int] = MappingProxyType(
         "claim-expired": TRY_AGAIN,
         "resource-unavailable": TRY_AGAIN,
         "script-disabled": NOT_ALLOWED,
+        "not-allowed": NOT_ALLOWED,
         "deadline-exceeded": TIMEOUT,
     }
 )

@@ -27,6 +27,9 @@ COMMANDS = {
     "artifacts": "List or download the artifacts of a task.",
     "cancel": "End tasks that wait or run.",
     "dead-letters": "List, show, replay or drop unreadable messages.",
+    "keys": "Make, list, rotate and revoke API keys.",
+    "tokens": "Issue and look at tokens (JWT).",
+    "audit": "Show who did what, and what was refused.",
     "completion": "Print the completion script for a shell.",
 }
 

@@ -13,6 +13,7 @@ from worker.cli.beside import Beside
 from worker.cli.deployment import opened, store_failures, store_runs
 from worker.cli.failure import Failure
 from worker.cli.follow import Place, follow
+from worker.cli.local import entry, local_principal, record
 from worker.cli.notice import ending, notice, stored
 from worker.cli.output import LogOutput
 from worker.cli.submitting import Request, submit_to
@@ -113,14 +114,18 @@ class _Running:
                     task = await self._watch(store, beside)
             except TimeoutError:
                 if beside:
-                    await store.records.cancel(task_id, "cli", "not ended in time")
+                    await self._cancel(store, "not ended in time")
                 fate = "is cancelled" if beside else f"goes on; look at it with `penstock show {task_id}`"
                 raise Failure(exit_codes.TRY_AGAIN, f"task {task_id} has not ended in time and {fate}") from None
             except asyncio.CancelledError:
                 if beside:
-                    await store.records.cancel(task_id, "cli", "interrupted")
+                    await self._cancel(store, "interrupted")
                 raise
         return self._report(task)
+
+    async def _cancel(self, store: Store, why: str) -> None:
+        await store.records.cancel(self._task_id, local_principal().name, why)
+        await record(self._settings, store, [entry("tasks.cancel", self._task_id, detail=why)])
 
     async def _watch(self, store: Store, beside: Beside | None) -> Task:
         """Follow to the end, unless the worker that was started for it ends first."""

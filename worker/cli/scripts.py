@@ -80,6 +80,7 @@ def _details(prepared: Prepared) -> dict[str, Any]:
         "concurrency": script.concurrency,
         "rateLimit": {"count": script.rate_limit[0], "perS": script.rate_limit[1]} if script.rate_limit else None,
         "retention": {"ageS": kept.age_s, "count": kept.count},
+        "allowedScopes": list(script.allowed_scopes),
         "env": sorted(script.env),
         "limits": {
             "payloadBytes": limits.payload_bytes,

@@ -64,6 +64,7 @@ def _show(task: Task) -> None:
         "cancel": _cancel(task.cancel) if task.cancel else "",
         "queue": printable(task.queue),
         "trigger": task.trigger,
+        "by": " from ".join(printable(part, 200) for part in (task.submitted_by, task.submitted_from) if part),
         "tags": printable(", ".join(task.tags), 4000),
         "priority": str(task.priority) if task.priority else "",
         "key": printable(task.key or ""),

@@ -22,6 +22,7 @@ from worker.cli.payload import payload_from
 if TYPE_CHECKING:
     from engine.plugin import Prepared
     from worker.daemons.wiring import Deployment, Store
+    from worker.model.audit import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 # What a listing shows is kept short, as is what a record keeps.
@@ -147,11 +148,20 @@ def request_of(
 
 async def submit_to(store: Store, request: Request) -> Accepted:
     """Record and publish. Raises PayloadError with every violation, Failure for a conflict."""
+    from engine.errors import PayloadError
     from worker.broker import BrokerAway
+    from worker.cli.local import local_principal, record
     from worker.daemons.sources import publisher
+    from worker.model.audit import AuditEntry
     from worker.operations.submit import Conflict, submit
 
-    options = request.options
+    options, settings = request.options, request.deployment.settings
+
+    async def audit(result: Result, detail: str, digest: str | None = None) -> None:
+        name = request.prepared.script.name
+        entry = AuditEntry.by(local_principal(), "scripts.execute", result, name, digest=digest, detail=detail)
+        await record(settings, store, [entry])
+
     due_at, deadline = await _times(store, options)
     try:
         submitted = await submit(
@@ -159,8 +169,9 @@ async def submit_to(store: Store, request: Request) -> Accepted:
             request.payload,
             records=store.records,
             publisher=publisher(request.deployment, store),
-            default_queue=request.deployment.settings.default_queue,
+            default_queue=settings.default_queue,
             trigger="cli",
+            principal=local_principal(),
             task_id=request.task_id,
             tags=options.tags,
             priority=options.priority,
@@ -169,11 +180,17 @@ async def submit_to(store: Store, request: Request) -> Accepted:
             key=options.key,
         )
     except Conflict as error:
+        await audit("failed", "conflict")
         raise Failure(exit_codes.DATA, f"conflict: {error}") from None
+    except PayloadError as error:
+        await audit("failed", f"malformed payload, {len(error.problems)} problems")
+        raise
     except BrokerAway:
+        await audit("allowed", request.task_id)
         # The error's text may hold the URL with its password.
         notice("the task is recorded, but the broker cannot be reached; a worker publishes it when it is back")
         return Accepted(request.task_id, True, False)
+    await audit("allowed", submitted.task_id, submitted.digest)
     return Accepted(submitted.task_id, submitted.created, True)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.model.access import SCOPE
+from worker.model.api_key import ROLE_NAME
+
 _DURATION = {
     "oneOf": [
         {"type": "number", "exclusiveMinimum": 0},
@@ -12,6 +15,75 @@ _DURATION = {
 }
 _SIZE = {"type": ["integer", "string"], "minimum": 0}
 _QUEUE = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}
+
+
+# As JSON Schema writes it: Python's end of a text is `$` there.
+_SCOPE = {"type": "string", "maxLength": 200, "pattern": f"^{SCOPE.pattern.removesuffix(chr(92) + 'Z')}$"}
+_ROLE = f"^{ROLE_NAME.pattern.removesuffix(chr(92) + 'Z')}$"
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 500}
+_ALGORITHMS = [
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+]
+
+_AUTH: dict[str, Any] = {
+    "type": "object",
+    "description": "Who is known to the API besides the holders of API keys, which are kept in the store.",
+    "additionalProperties": False,
+    "properties": {
+        "jwt": {
+            "type": "object",
+            "description": "Tokens of one issuer (JWT, signed). Without it none is accepted.",
+            "additionalProperties": False,
+            "required": ["issuer", "audience"],
+            "properties": {
+                "issuer": {**_TEXT, "description": "What their `iss` has to be."},
+                "audience": {**_TEXT, "description": "What their `aud` has to be, or to contain."},
+                "keyFile": {
+                    **_TEXT,
+                    "description": "One public key in PEM; relative to the deployment. Read again when it changes.",
+                },
+                "jwksFile": {
+                    **_TEXT,
+                    "description": "Instead: public keys as JWKS, each with a `kid`. Read again when it changes.",
+                },
+                "algorithms": {
+                    "type": "array",
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "items": {"enum": _ALGORITHMS},
+                    "description": "Which of those that fit the key are allowed. Default: all of them.",
+                },
+            },
+        },
+        "basic": {
+            "type": "object",
+            "description": "One admin with a password (HTTP Basic), to begin with. Without it none is accepted.",
+            "additionalProperties": False,
+            "required": ["user", "passwordHashFile"],
+            "properties": {
+                "user": {
+                    "type": "string",
+                    "pattern": r"^[^:\x00-\x1f\x7f]{1,100}$",
+                    "description": "The name; a colon cannot be part of it.",
+                },
+                "passwordHashFile": {
+                    **_TEXT,
+                    "description": (
+                        "What `penstock keys hash-password` printed, in a file; relative to the deployment."
+                    ),
+                },
+            },
+        },
+        "roles": {
+            "type": "object",
+            "description": "Own roles: the scopes of each. admin, operator and reader are built in.",
+            "propertyNames": {"pattern": _ROLE},
+            "additionalProperties": {"type": "array", "uniqueItems": True, "items": _SCOPE},
+            "examples": [{"release": ["scripts:execute:sign-file", "tasks:read", "scripts:read:sign-file"]}],
+        },
+    },
+}
 
 
 def _server(what: str, variable: str) -> dict[str, Any]:
@@ -138,6 +210,26 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "description": "How the worker itself logs; auto: readable on a terminal, JSON otherwise.",
                 },
                 "level": {"enum": ["debug", "info", "warning", "error"], "default": "info"},
+            },
+        },
+        "auth": _AUTH,
+        "audit": {
+            "type": "object",
+            "description": "The record of who did what. About 300 bytes for each entry.",
+            "additionalProperties": False,
+            "properties": {
+                "entries": {
+                    "type": "integer",
+                    "minimum": 1000,
+                    "default": 100_000,
+                    "description": "About so many are kept of what was done or failed, the newest.",
+                },
+                "refused": {
+                    "type": "integer",
+                    "minimum": 1000,
+                    "default": 20_000,
+                    "description": "About so many are kept of what was refused, the newest.",
+                },
             },
         },
         "api": {

@@ -18,6 +18,7 @@ from engine.script.document import Document, read_document
 from engine.script.quantities import parse_duration, parse_rate, parse_size
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
+from worker.model.access import ROLES
 
 _Q = TypeVar("_Q")
 FILE = Path("config") / "penstock.yaml"
@@ -47,6 +48,47 @@ class LogSettings:
 
     format: str = "auto"
     level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """Tokens of one issuer. `file` holds a JWKS (`jwks`) or one public key in PEM. No `algorithms`: what fits it."""
+
+    issuer: str
+    audience: str
+    file: Path
+    jwks: bool
+    algorithms: tuple[str, ...] = ()
+
+    @property
+    def member(self) -> str:
+        """The setting that named the file."""
+        return "jwksFile" if self.jwks else "keyFile"
+
+
+@dataclass(frozen=True, slots=True)
+class BasicSettings:
+    """The bootstrap admin. `file` holds the hash of the password."""
+
+    user: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Who is known besides the API keys, which are in the store. `roles` are the deployment's own."""
+
+    jwt: JwtSettings | None = None
+    basic: BasicSettings | None = None
+    roles: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How many entries are kept, roughly: of what was done, and of what was refused."""
+
+    kept: int = 100_000
+    refused_kept: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +128,17 @@ class Settings:
     retention_s: float = 30 * 24 * 3600.0
     retention_count: int = 100_000
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    audit: AuditSettings = AuditSettings()
     document: Document | None = field(default=None, compare=False, repr=False)
 
     @property
     def embedded(self) -> bool:
         return self.broker_url is None
+
+    def problem(self, pointer: str, message: str) -> Problem:
+        """A problem of the settings, with file, line and column when they were read from a file."""
+        return self.document.problem(pointer, message) if self.document else Problem(message, pointer)
 
     @property
     def scripts_folder(self) -> Path:
@@ -155,6 +203,8 @@ class _Reader:
             retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
             retention_count=retention.get("count", 100_000),
             plugins=_plugins(value.get("plugins", {})),
+            auth=self._auth(value.get("auth", {})),
+            audit=_audit(value.get("audit", {})),
             document=self._document,
         )
 
@@ -171,6 +221,34 @@ class _Reader:
             shutdown_grace_s=self._duration("/worker/shutdownGrace", value.get("shutdownGrace"), 30.0),
             min_free_disk=self._size("/worker/minFreeDisk", value.get("minFreeDisk"), MIN_FREE_DISK),
         )
+
+    def _auth(self, value: Mapping[str, Any]) -> AuthSettings:
+        roles = value.get("roles", {})
+        for name in sorted(roles.keys() & ROLES.keys()):
+            self._problem(f"/auth/roles/{name}", f"the role {name} is built in; give yours another name")
+        jwt, basic = value.get("jwt"), value.get("basic")
+        return AuthSettings(
+            jwt=self._jwt(jwt) if jwt is not None else None,
+            basic=BasicSettings(basic["user"], self._file(basic["passwordHashFile"])) if basic is not None else None,
+            roles=MappingProxyType({name: frozenset(scopes) for name, scopes in roles.items()}),
+        )
+
+    def _jwt(self, value: Mapping[str, Any]) -> JwtSettings | None:
+        files = [name for name in ("keyFile", "jwksFile") if name in value]
+        if len(files) != 1:
+            self._problem("/auth/jwt", "name either keyFile (one public key in PEM) or jwksFile (a JWKS)")
+            return None
+        [name] = files
+        return JwtSettings(
+            issuer=value["issuer"],
+            audience=value["audience"],
+            file=self._file(value[name]),
+            jwks=name == "jwksFile",
+            algorithms=tuple(value.get("algorithms", ())),
+        )
+
+    def _file(self, path: str) -> Path:
+        return self._home / os.path.expanduser(path)
 
     def _api(self, value: Mapping[str, Any]) -> ApiSettings:
         rate, usual = value.get("rateLimit"), ApiSettings()
@@ -226,6 +304,10 @@ class _Reader:
 
     def _problem(self, pointer: str, message: str) -> None:
         self.problems.append(self._document.problem(pointer, message))
+
+
+def _audit(value: Mapping[str, Any]) -> AuditSettings:
+    return AuditSettings(value.get("entries", AuditSettings().kept), value.get("refused", AuditSettings().refused_kept))
 
 
 def _plugins(value: Mapping[str, Any]) -> PluginSettings:

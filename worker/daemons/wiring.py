@@ -14,13 +14,17 @@ from redis.asyncio import Redis
 
 from engine.errors import PenstockError
 from worker.config import Catalog, Settings, load_all
+from worker.daemons.proofs import proofs
 from worker.store import Records, StoreError, connect
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
 from worker.store.piped import PipedRedis
 
 if TYPE_CHECKING:
+    from worker.auth.authenticator import Authenticator
     from worker.broker.app import App
+    from worker.store.api_keys import ApiKeys
+    from worker.store.audit import Audit
 
 
 class NotReachable(PenstockError):
@@ -45,6 +49,15 @@ class Store:
     records: Records
     live_log: LiveLog
     files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may do what, and the record of it."""
+
+    authenticator: Authenticator
+    keys: ApiKeys
+    audit: Audit
 
 
 def home_of(directory: str | None) -> Path:
@@ -100,6 +113,25 @@ async def open_store(settings: Settings, *, piped: bool = False) -> AsyncIterato
         await client.aclose()
         if broker is not None and broker is not client:
             await broker.aclose()
+
+
+def open_access(settings: Settings, store: Store) -> Access:
+    """Raises DeclarationError when what `auth` in the settings names cannot be used."""
+    # Cryptography is for who asks for proofs; a worker needs none.
+    from worker.auth.authenticator import Authenticator
+    from worker.auth.key_proof import KeyProof
+    from worker.store.api_keys import ApiKeys
+
+    keys = ApiKeys(store.redis)
+    auth = settings.auth
+    authenticator = Authenticator(KeyProof(keys, auth.roles), *proofs(settings))
+    return Access(authenticator, keys, open_audit(settings, store))
+
+
+def open_audit(settings: Settings, store: Store) -> Audit:
+    from worker.store.audit import Audit
+
+    return Audit(store.redis, kept=settings.audit.kept, refused_kept=settings.audit.refused_kept)
 
 
 def publishing_app(deployment: Deployment) -> App:

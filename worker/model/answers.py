@@ -31,8 +31,8 @@ class Claimed:
 
     `payload` is the exact JSON that was registered; `retries` counts the runs that may follow.
 
-    `dry_run`, `created_at` and `deadline` (milliseconds, the store's clock) are the task's. `now` is the time of
-    the claim by the same clock.
+    `trigger`, `dry_run`, `created_at` and `deadline` (milliseconds, the store's clock) are the task's. `now` is the
+    time of the claim by the same clock.
     """
 
     claim: Claim
@@ -40,6 +40,7 @@ class Claimed:
     script: str
     queue: str
     retries: int
+    trigger: str
     dry_run: bool
     created_at: int
     now: int

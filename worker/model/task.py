@@ -75,7 +75,8 @@ class Task:
 
     `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
     was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,
-    `priority` and `key` are as they were registered. `rerun_of`: the id of the task that it repeats.
+    `priority` and `key` are as they were registered. `submitted_by` is the name of who submitted it, `submitted_from`
+    their address; None where nobody knows. `rerun_of`: the id of the task that it repeats.
     """
 
     id: str
@@ -99,6 +100,8 @@ class Task:
     deadline: int | None = None
     priority: int = 0
     key: str | None = None
+    submitted_by: str | None = None
+    submitted_from: str | None = None
     rerun_of: str | None = None
 
 
@@ -131,6 +134,8 @@ class NewTask:
     deadline: int | None = None
     priority: int = 0
     key: str | None = None
+    submitted_by: str | None = None
+    submitted_from: str | None = None
     rerun_of: str | None = None
 
 

@@ -42,6 +42,8 @@ _logger = structlog.get_logger("penstock.worker")
 
 # The command is not to blame for these, so another run may follow, as often as the script's `retries` say.
 RETRIED = frozenset({"claim-expired", "worker-shutdown", "resource-unavailable"})
+# The trigger of a task whose message was enqueued without us: nobody was asked who sent it.
+UNASKED = "celery"
 _LONGEST_DELAY_S = 300.0
 # What the worker itself has to say of a run is rarely longer. A file and its folder cost as much as a short command.
 _SHORT_BYTES = 1024
@@ -219,6 +221,8 @@ async def _run(
             abort.request("cancelled", "cancelled", cancelled_by(claimed.cancel))
         if not prepared.script.enabled:
             abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
+        elif prepared.script.allowed_scopes and claimed.trigger == UNASKED:
+            abort.request("exception", "not-allowed", _unasked(prepared.script))
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(
             path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=live.go_live
@@ -249,6 +253,11 @@ async def _run(
     except Exception as error:
         _logger.exception("a run failed by a fault of the worker", task=claim.task_id, run=claim.run)
         return Outcome("exception", "internal-error", f"the worker failed: {type(error).__name__}"), None
+
+
+def _unasked(script: Script) -> str:
+    scopes = ", ".join(script.allowed_scopes)
+    return f"the script {script.name} asks for a scope ({scopes}), and a message enqueued without Penstock has none"
 
 
 def _kept(stored: MarkedStore, log: LogWriter, outcome: Outcome) -> tuple[Outcome, ShortLog | None]:
@@ -293,7 +302,7 @@ def enqueued(delivery: Delivery, prepared: Prepared) -> tuple[Payload | PayloadE
         shown=shown.decode(),
         digest=hashlib.sha256(found.payload).hexdigest(),
         queue=delivery.queue,
-        trigger="celery",
+        trigger=UNASKED,
         retries=prepared.script.retries,
         due_at=None if problems else times.get("eta"),
         start_by=None if problems else times.get("expires"),

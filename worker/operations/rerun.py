@@ -9,6 +9,7 @@ from engine.plugin import Prepared
 from engine.schema import dump_payload
 from worker.broker import Publisher
 from worker.model import FINAL, Task
+from worker.model.access import Principal
 from worker.operations.submit import Submitted, submit
 from worker.store import Records
 
@@ -29,6 +30,8 @@ async def rerun(
     publisher: Publisher,
     default_queue: str,
     trigger: str,
+    principal: Principal,
+    address: str | None,
     task_id: str,
 ) -> Submitted:
     """Submit the task's payload once more, with its tags and its priority, under a new id.
@@ -45,6 +48,8 @@ async def rerun(
         publisher=publisher,
         default_queue=default_queue,
         trigger=trigger,
+        principal=principal,
+        address=address,
         task_id=task_id,
         tags=task.tags,
         priority=task.priority,

@@ -7,12 +7,18 @@ import uuid
 from dataclasses import dataclass
 
 from engine.errors import PayloadError, PenstockError, Problem
+from engine.log.text import printable
 from engine.plugin import Prepared
 from engine.schema import dump_payload, parse_payload
 from worker.broker import Publisher
 from worker.model import TASK_ID, NewTask
+from worker.model.access import Principal
 from worker.model.answers import Registered
+from worker.operations.authorise import check_execute
 from worker.store import Records
+
+# Every record carries them.
+_WHO_CHARACTERS = 200
 
 
 class ScriptDisabled(PenstockError):
@@ -25,10 +31,14 @@ class Conflict(PenstockError):
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`created` is False when the same task was there already; then nothing was changed or published."""
+    """`created` is False when the same task was there already; then nothing was changed or published.
+
+    `digest` is the SHA-256 of the payload in hex, for the audit.
+    """
 
     task_id: str
     created: bool
+    digest: str
 
 
 async def submit(
@@ -39,6 +49,8 @@ async def submit(
     publisher: Publisher,
     default_queue: str,
     trigger: str,
+    principal: Principal,
+    address: str | None = None,
     task_id: str | None = None,
     tags: tuple[str, ...] = (),
     priority: int = 0,
@@ -49,11 +61,15 @@ async def submit(
 ) -> Submitted:
     """Make a task of a payload, which is UTF-8 JSON. `NewTask` says what `priority` and the rest mean.
 
+    `principal` is who asks for it, `address` where from; both are recorded. Raises NotAllowed before anything is looked
+    at.
+
     Raises BrokerAway when the task was recorded and could not be published; a worker publishes it then. The same
     `task_id`, or the same `key`, with the same content is the same task; with other content Conflict is raised and
     nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
     """
     script = prepared.script
+    check_execute(principal, script)
     if not script.enabled:
         raise ScriptDisabled(f"the script {script.name} is disabled")
     if task_id is not None and not TASK_ID.match(task_id):
@@ -78,6 +94,8 @@ async def submit(
         due_at=due_at,
         deadline=deadline,
         key=key,
+        submitted_by=printable(principal.name, _WHO_CHARACTERS),
+        submitted_from=printable(address, _WHO_CHARACTERS) if address else None,
         rerun_of=rerun_of,
     )
     registration = await records.register(new)
@@ -89,4 +107,4 @@ async def submit(
     # One that is not due yet is published by a sweep, when it is.
     if created and due_at is None:
         await publisher.publish(script.name, new.id, new.queue, new.priority)
-    return Submitted(registration.task_id, created)
+    return Submitted(registration.task_id, created, new.digest)

@@ -64,12 +64,16 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         deadline=fields.number("deadline"),
         priority=fields.number("priority") or 0,
         key=fields.get("key"),
+        submitted_by=about.get("b"),
+        submitted_from=about.get("f"),
         rerun_of=about.get("o"),
     )
 
 
-def dry_run(about: bytes) -> bool:
-    return bool(json.loads(about).get("d"))
+def trigger(about: bytes) -> tuple[str, bool]:
+    """By which door the task came, and whether it is a dry run."""
+    found = json.loads(about)
+    return found["t"], bool(found.get("d"))
 
 
 def cancel_request(value: str | bytes | None) -> CancelRequest | None:

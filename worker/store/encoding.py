@@ -29,7 +29,7 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
         checked_script(task.script),
         text(task.queue),
         text(task.digest),
-        _about(task.trigger, task.dry_run, task.tags, task.rerun_of),
+        _about(task.trigger, task.dry_run, task.tags, task.submitted_by, task.submitted_from, task.rerun_of),
         text(task.shown),
         task.retries,
         task.payload,
@@ -42,12 +42,18 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
 
 
 @lru_cache(256)
-def _about(trigger: str, dry_run: bool, tags: tuple[str, ...], rerun_of: str | None) -> str:
+def _about(
+    trigger: str, dry_run: bool, tags: tuple[str, ...], by: str | None, from_: str | None, rerun_of: str | None
+) -> str:
     about: dict[str, Any] = {"t": trigger}
     if dry_run:
         about["d"] = 1
     if tags:
         about["g"] = tags
+    if by:
+        about["b"] = by
+    if from_:
+        about["f"] = from_
     if rerun_of is not None:
         about["o"] = rerun_of
     return compact(about)

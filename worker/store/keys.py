@@ -179,6 +179,35 @@ DEAD_LETTER_TOTALS = Key(
     "`size`: bytes of all messages that are kept; `dropped`: how many had to make room, ever",
 )
 
+API_KEYS = Key(
+    f"{ROOT}api-keys",
+    "sorted set",
+    "the API, `penstock keys`, `penstock up`",
+    "a member for ever",
+    "ids of all API keys by the time they were made, in milliseconds",
+)
+API_KEY = Key(
+    f"{ROOT}api-key:<id>",
+    "hash",
+    "the API, `penstock keys`, `penstock up`",
+    "for ever: what is revoked stays to be looked up",
+    "an API key, by its SHA-256; fields: API_KEY_FIELDS",
+)
+AUDIT = Key(
+    f"{ROOT}audit",
+    "stream",
+    "the API, commands of `penstock` that change something",
+    "a bounded number of entries, the oldest go first",
+    "what was done and by whom; fields: AUDIT_FIELDS",
+)
+AUDIT_REFUSED = Key(
+    f"{ROOT}audit:refused",
+    "stream",
+    "the API, commands of `penstock` that change something",
+    "a bounded number of entries, the oldest go first",
+    "what was refused; apart, so that a flood of it pushes nothing else out; fields: AUDIT_FIELDS",
+)
+
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
     f"{ROOT}inflight:<consumer>:<queue>",
@@ -206,6 +235,7 @@ KEYS = (
     *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
     *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
+    *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
@@ -214,7 +244,7 @@ FIELDS = {
     "script": "c",
     "queue": "q",
     "digest": "h",
-    "about": "m",  # JSON: trigger, tags, whether it is a dry run, and of which task it is a rerun
+    "about": "m",  # JSON: trigger, tags, whether it is a dry run, who submitted it, from where, whose rerun it is
     "shown": "p",  # JSON: the payload with secrets masked
     "created": "a",  # milliseconds
     "position": "i",  # its place in every list
@@ -268,6 +298,31 @@ LETTER_FIELDS = {
     "size": "s",
     "head": "h",
     "raw": "b",
+}
+API_KEY_FIELDS = {
+    "name": "n",
+    "digest": "h",  # SHA-256 of the whole key, in hexadecimal
+    "scopes": "s",  # separated by blanks
+    "role": "r",
+    "created": "a",  # milliseconds
+    "expires": "e",  # milliseconds
+    "revoked": "x",  # milliseconds
+    "used": "u",  # milliseconds, rounded down
+    "replaced_by": "b",
+    "made_by": "w",
+}
+# Always all of them, in this order: a stream then stores their names once.
+AUDIT_FIELDS = {
+    "who": "w",
+    "kind": "k",
+    "key": "y",
+    "from_": "f",
+    "action": "a",
+    "target": "t",
+    "digest": "h",
+    "result": "r",
+    "status": "s",
+    "detail": "d",
 }
 EVENT_FIELDS = ("kind", "task", "script", "run", "status", "reason", "worker")
 

@@ -100,13 +100,15 @@ class Records:
         if word != "granted":
             return Refused(Refusal(word), Status(answer[1].decode()) if len(answer) > 1 else None)
         _, run, token, payload, script, queue, retries, about, created, now, deadline, cancel = answer
+        trigger, dry_run = decoding.trigger(about)
         return Claimed(
             claim=Claim(task_id, int(run), int(token), lease_s),
             payload=payload,
             script=script.decode(),
             queue=queue.decode("utf-8", "replace"),
             retries=int(retries),
-            dry_run=decoding.dry_run(about),
+            trigger=trigger,
+            dry_run=dry_run,
             created_at=int(created),
             now=now,
             deadline=int(deadline) if deadline else None,

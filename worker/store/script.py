@@ -18,6 +18,9 @@ from worker.model.task import Resolution
 from worker.store.encoding import run_body
 from worker.store.errors import store_error
 from worker.store.keys import (
+    API_KEY,
+    API_KEY_FIELDS,
+    API_KEYS,
     BY_SCRIPT,
     BY_STATUS,
     CLOCK,
@@ -73,6 +76,8 @@ _KEYS = {
     "letters": DEAD_LETTERS,
     "letter": DEAD_LETTER,
     "letter_totals": DEAD_LETTER_TOTALS,
+    "api_keys": API_KEYS,
+    "api_key": API_KEY,
 }
 # How the store ends runs by itself.
 _BODIES = {
@@ -81,7 +86,7 @@ _BODIES = {
     "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
     "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
 }
-_PLACE = re.compile(r"\b(KEY|F|LETTER|LIMIT|BODY)\.(\w+)")
+_PLACE = re.compile(r"\b(KEY|F|LETTER|AK|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -148,6 +153,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
         "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
+        "AK": {name: f"'{field}'" for name, field in API_KEY_FIELDS.items()},
         "BODY": {name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
         "LIMIT": {
             "events_kept": str(int(limits.events_kept)),

@@ -1,0 +1,56 @@
+"""Basic proof: the one bootstrap admin, by HTTP Basic (RFC 7617)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+
+from worker.auth.denied import Denied
+from worker.auth.password import PASSWORD_BYTES, PasswordHash
+from worker.model.access import ROLES, Principal
+
+_WRONG = "the user or the password is wrong"
+# Guesses that are hashed at the same time; each takes 32 MiB and a tenth of a second of one core.
+_AT_ONCE = 2
+
+
+class BasicProof:
+    """One user, one hash. What was right once is known again by a digest that only this process can make."""
+
+    def __init__(self, user: str, password: PasswordHash) -> None:
+        self._user = user.encode()
+        self._password = password
+        self._key = os.urandom(32)
+        self._known: bytes | None = None
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def prove(self, credentials: str) -> Principal:
+        """`credentials` is what follows `Basic`. Raises Denied, in the same words whatever is wrong."""
+        user, password = _parts(credentials)
+        digest = hmac.digest(self._key, password, hashlib.sha256)
+        right = self._known is not None and hmac.compare_digest(digest, self._known)
+        if not right:
+            # For a wrong user too: it takes as long.
+            async with self._room:
+                right = await asyncio.to_thread(self._password.matches, password)
+        same = hmac.compare_digest(user, self._user)
+        if not (right and same):
+            raise Denied(_WRONG, kind="basic", tried=user[:200].decode("utf-8", "replace"), detail="wrong password")
+        self._known = digest
+        return Principal(self._user.decode(), "basic", ROLES["admin"])
+
+
+def _parts(credentials: str) -> tuple[bytes, bytes]:
+    """User and password as bytes: what is no UTF-8 is no password of ours, and is compared all the same."""
+    try:
+        data = base64.b64decode(credentials, validate=True)
+    except (binascii.Error, ValueError):
+        raise Denied(_WRONG, kind="basic", detail="no base64") from None
+    user, colon, password = data.partition(b":")
+    if not colon or len(password) > PASSWORD_BYTES:
+        raise Denied(_WRONG, kind="basic", detail="no user and password")
+    return user, password

@@ -1,0 +1,93 @@
+"""Audit: what is kept of who did what, and of what was refused. Pure; nothing here writes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from worker.model.access import Principal
+
+Result = Literal["allowed", "denied", "failed"]
+RESULTS: tuple[Result, ...] = ("allowed", "denied", "failed")
+ACTION = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*\Z")
+# The id of an entry, which is the cursor of a page too; a refusal ends with "r".
+ENTRY_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,19})(r?)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One call that changed or ran something, or was refused.
+
+    `at` (milliseconds by the store's clock) and `id` are given by the store when the entry is appended. `who` and
+    `kind` are a principal's; for who did not prove anything, what was shown of the attempt, and the kind of proof or
+    `none`. `key` is the public id of an API key, `from_` an address. `action` is a resource and a verb, such as
+    `scripts.execute`; `target` the name or id it was about. `digest` is the SHA-256 of a payload in hex, `status` the
+    HTTP status, where there was one.
+
+    The result is `denied` for what was not allowed, `failed` for what was allowed and did not succeed. All text may
+    come from outside: the store keeps it printable and short.
+    """
+
+    who: str
+    kind: str
+    action: str
+    result: Result
+    target: str = ""
+    key: str = ""
+    from_: str = ""
+    digest: str | None = None
+    status: int | None = None
+    detail: str = ""
+    at: int = 0
+    id: str = ""
+
+    @classmethod
+    def by(cls, principal: Principal, action: str, result: Result, target: str = "", **more: Any) -> AuditEntry:
+        return cls(
+            who=principal.name,
+            kind=principal.kind,
+            key=principal.key_id or "",
+            action=action,
+            result=result,
+            target=target,
+            **more,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which entries are wanted; None does not look. `since` and `until` are milliseconds, both included.
+
+    `action` is a whole one (`keys.create`) or its first parts (`keys`).
+    """
+
+    who: str | None = None
+    kind: str | None = None
+    action: str | None = None
+    target: str | None = None
+    result: Result | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def takes(self, entry: AuditEntry) -> bool:
+        return (
+            (self.who is None or entry.who == self.who)
+            and (self.kind is None or entry.kind == self.kind)
+            and (self.action is None or f"{entry.action}.".startswith(f"{self.action}."))
+            and (self.target is None or entry.target == self.target)
+            and (self.result is None or entry.result == self.result)
+            and (self.since is None or entry.at >= self.since)
+            and (self.until is None or entry.at <= self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Entries, newest first. `next` continues after them, None at the end.
+
+    A page may be short, or empty, and still have a `next`: only so many entries are looked at for one.
+    """
+
+    entries: tuple[AuditEntry, ...]
+    next: str | None = None
