@@ -173,6 +173,7 @@ def test_a_script_with_allowed_scopes_runs_for_who_is_known_and_not_for_a_plain_
         "redis.Redis(unix_socket_path=sys.argv[1]).lpush('penstock', json.dumps(message))\n"
     )
     subprocess.run([sys.executable, "-c", push, str(site.home / ".penstock/store/store.sock")], check=True)
+
     def ended() -> dict[str, object] | None:
         done = site.penstock("show", "plain-1", "--json")
         found = json.loads(done.out) if done.code == 0 else {}
