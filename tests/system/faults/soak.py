@@ -235,7 +235,7 @@ def soak(folder: Path, seed: int, seconds: float) -> tuple[Counter[str], Histori
 def chosen() -> tuple[int, float]:
     """Seed and seconds, from the environment where they are given there."""
     seed = os.environ.get("PENSTOCK_SOAK_SEED") or str(random.SystemRandom().randrange(10**6))
-    return int(seed), float(os.environ.get("PENSTOCK_SOAK_S", "30"))
+    return int(seed), float(os.environ.get("PENSTOCK_SOAK_S", "12"))
 
 
 def main() -> int:

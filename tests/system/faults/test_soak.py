@@ -1,4 +1,4 @@
-"""The soak, for half a minute; `make soak` lets it run for longer."""
+"""The soak, for some seconds; `make soak` lets it run for longer."""
 
 from __future__ import annotations
 
