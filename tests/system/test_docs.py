@@ -197,7 +197,15 @@ def test_the_overview_of_the_command_line_names_every_command() -> None:
 def test_the_interface_names_every_reason() -> None:
     text = (ROOT / "docs" / "interface.md").read_text().partition("## Statuses and reasons")[2]
     known = {verdict.reason for verdict in MEANINGS.values() if verdict.reason} | RETRIED
-    known |= {"artifact-error", "claim-expired", "script-disabled", "max-run-time", "no-output", "cancelled"}
+    known |= {
+        "artifact-error",
+        "claim-expired",
+        "script-disabled",
+        "not-allowed",
+        "max-run-time",
+        "no-output",
+        "cancelled",
+    }
     assert {reason for reason in known if f"`{reason}`" not in text} == set()
 
 

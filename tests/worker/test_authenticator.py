@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from worker.model.access import ROLES, Principal
 from worker.model.api_key import NewKey
 from worker.store import connect
 from worker.store.api_keys import ApiKeys
+from worker.store.keys import API_KEY, API_KEY_FIELDS
 
 NOW = 1_800_000_000
 ISSUER, AUDIENCE = "https://id.example", "penstock"
@@ -405,6 +407,32 @@ def test_a_key_is_taken_from_either_header_with_the_scopes_and_the_role_it_has_n
         assert used is not None and used.last_used_at is not None
         unknown_role = await keys.create(NewKey("x", role="gone"))
         assert (await who.authenticate({"x-api-key": unknown_role.text})).scopes == frozenset()
+
+    ask(scene)
+
+
+def test_the_last_use_is_not_written_at_every_call(ask: Callable[..., Any], store: Embedded) -> None:
+    async def scene(keys: ApiKeys, who: Authenticator) -> None:
+        made = await keys.create(NewKey("ci", frozenset({"tasks:read"})))
+        await who.authenticate({"x-api-key": made.text})
+        with redis.Redis.from_url(store.url, protocol=2) as client:
+            assert client.hdel(API_KEY.prefix + made.key.id, API_KEY_FIELDS["used"]) == 1
+            for _ in range(3):
+                await who.authenticate({"x-api-key": made.text})
+            assert not client.hexists(API_KEY.prefix + made.key.id, API_KEY_FIELDS["used"])
+
+    ask(scene)
+
+
+def test_a_full_store_lets_known_keys_in(ask: Callable[..., Any], store: Embedded) -> None:
+    async def scene(keys: ApiKeys, who: Authenticator) -> None:
+        made = await keys.create(NewKey("ci", frozenset({"tasks:read"})))
+        with redis.Redis.from_url(store.url, protocol=2) as client:
+            client.config_set("maxmemory", 1)
+            try:
+                assert (await who.authenticate({"x-api-key": made.text})).name == "ci"
+            finally:
+                client.config_set("maxmemory", 0)
 
     ask(scene)
 

@@ -97,3 +97,10 @@ def test_a_wrong_url_of_the_environment_is_told_as_such_and_without_its_password
     [problem] = caught.value.problems
     assert problem.file is None and "PENSTOCK_BROKER_URL in the environment" in problem.message
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_queue_of_plain_documents_is_not_opened_for_a_script_that_asks_for_scopes(tmp_path: Path) -> None:
+    home = write(tmp_path, "", "scan")
+    (home / "config" / "scripts" / "sign.yaml").write_text("{command: [/bin/cat], schema: {}, allowedScopes: [a:b]}")
+    found = refused(home, "queues: {uploads: {plain: sign}}")
+    assert "names allowedScopes" in found["/queues/uploads/plain"]

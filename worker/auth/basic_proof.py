@@ -39,7 +39,9 @@ class BasicProof:
                 right = await asyncio.to_thread(self._password.matches, password)
         same = hmac.compare_digest(user, self._user)
         if not (right and same):
-            raise Denied(_WRONG, kind="basic", tried=user[:200].decode("utf-8", "replace"), detail="wrong password")
+            # Another user's name may be a password in the wrong field, and is kept nowhere.
+            tried = self._user.decode() if same else ""
+            raise Denied(_WRONG, kind="basic", tried=tried, detail="wrong password" if same else "wrong user")
         self._known = digest
         return Principal(self._user.decode(), "basic", ROLES["admin"])
 

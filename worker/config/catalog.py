@@ -72,6 +72,9 @@ def load_catalog(settings: Settings) -> Catalog:
         if name not in prepared and name not in wrong:
             near = suggestion(name, prepared)
             problems.append(locate(pointer(("queues", queue, "plain")), f"there is no script {quoted(name)}{near}"))
+        elif name in prepared and prepared[name].script.allowed_scopes:
+            message = f"the script {quoted(name)} names allowedScopes, and a plain document has no scopes"
+            problems.append(locate(pointer(("queues", queue, "plain")), message))
     if problems:
         raise DeclarationError(problems)
     return Catalog(prepared, plugins)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 
 from worker.model.api_key import KEY_ID, RANDOM_BYTES, ApiKey, NewKey, id_in, key_digest, key_text
 from worker.store import encoding
-from worker.store.errors import InvalidName, StoreError, store_errors
+from worker.store.errors import InvalidName, StoreError, StoreUnavailable, store_errors
 from worker.store.keys import API_KEY, API_KEY_FIELDS, API_KEYS
 from worker.store.script import Script, StoreLimits
 
@@ -89,8 +90,12 @@ class ApiKeys:
         return int(await self._mark(_checked(id), "revoked", USED_MS)) == 1
 
     async def touch(self, id: str) -> None:
-        """It was used now; kept rounded down to USED_MS. Who calls that often does it for nothing."""
-        await self._mark(_checked(id), "used", USED_MS)
+        """It was used now; kept rounded down to USED_MS. Who calls that often does it for nothing.
+
+        A store that is full or read-only keeps nothing, and that is no reason to refuse the key.
+        """
+        with suppress(StoreUnavailable):
+            await self._mark(_checked(id), "used", USED_MS)
 
     async def get(self, id: str) -> ApiKey | None:
         key, _ = await self.look_up(id)
