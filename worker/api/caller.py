@@ -8,9 +8,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from worker.api.context import Here
+from worker.api.context import Context, Here
+from worker.api.foreign import refuse_foreign
 from worker.api.problem import ApiError
+from worker.auth.denied import Denied
 from worker.model.access import Principal
+from worker.operations.authorise import NotAllowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +24,33 @@ class Caller:
     address: str | None
 
     def needs(self, scope: str) -> None:
-        """Raises ApiError (403) unless the scope is held."""
+        """Raises NotAllowed unless the scope is held."""
         if not self.principal.may(scope):
-            raise not_allowed(scope)
+            raise NotAllowed(scope)
 
     def may_read_script(self, script: str) -> bool:
         return self.principal.may(f"scripts:read:{script}")
 
 
-def not_allowed(scope: str) -> ApiError:
-    return ApiError(403, "not-allowed", f"that needs the scope {scope}")
-
-
 async def _caller(request: Request, here: Here) -> Caller:
-    headers = dict(reversed(request.headers.items()))  # of each the first
-    principal = await here.authenticator.authenticate(headers)
+    refuse_foreign(request, here.settings.api.origins)
+    address = request.client.host if request.client else None
+    try:
+        principal = await here.authenticator.authenticate(dict(request.headers))
+    except Denied:
+        _limit(here, f"denied:{address}")
+        raise
+    request.state.caller = Caller(principal, address)
+    _limit(here, principal.key_id or f"{principal.kind}:{principal.name}")
+    return Caller(principal, address)
+
+
+def _limit(here: Context, who: str) -> None:
     if here.rate_limit:
-        name = principal.key_id or f"{principal.kind}:{principal.name}"
-        wait_s = here.rate_limit.wait_s(name, asyncio.get_running_loop().time())
+        wait_s = here.rate_limit.wait_s(who, asyncio.get_running_loop().time())
         if wait_s:
             retry = {"Retry-After": str(wait_s)}
             raise ApiError(429, "too-many-requests", f"more requests than allowed; wait {wait_s} s", headers=retry)
-    return Caller(principal, request.client.host if request.client else None)
 
 
 Asker = Annotated[Caller, Depends(_caller)]

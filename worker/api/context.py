@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from worker.api.endings import Endings
 from worker.api.rate import RateLimit
+from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
-from worker.model.access import Principal
 from worker.store import Files, LiveLog, Records
-
-
-class Authenticator(Protocol):
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """`headers` by their lower-case names."""
+from worker.store.audit import Audit
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """`broker` is the Redis with the queues, None when the broker is another kind."""
+
     settings: Settings
     catalog: Catalog
     records: Records
@@ -31,8 +28,8 @@ class Context:
     files: Files
     publisher: Publisher
     broker: Redis | None
-    """The Redis with the queues; None: the broker is another kind."""
     authenticator: Authenticator
+    audit: Audit
     endings: Endings
     rate_limit: RateLimit | None
 

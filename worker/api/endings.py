@@ -45,20 +45,19 @@ class Endings:
 
         Raises StoreUnavailable.
         """
+        until_s = asyncio.get_running_loop().time() + within_s
         woken = asyncio.Event()
         waiters = self._waiters[task_id]
         waiters.add(woken)
         try:
             # The reader was there before the record was looked at, so that no end can fall between the two.
             task = await self._records.get(task_id)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    while task and task.status not in FINAL and not self._stopped:
-                        await woken.wait()
-                        woken.clear()
-                        task = await self._records.get(task_id)
-            if task and task.status not in FINAL and not self._stopped:
-                task = await self._records.get(task_id)  # what the reader may have missed while the store was away
+            in_time = within_s > 0
+            while in_time and task and task.status not in FINAL and not self._stopped:
+                in_time = await _set_by(woken, until_s)
+                woken.clear()
+                # Also when nothing was heard: while the store was away the reader may have missed it.
+                task = await self._records.get(task_id)
             return task
         finally:
             waiters.discard(woken)
@@ -89,3 +88,12 @@ class Endings:
         for waiters in self._waiters.values():
             for woken in waiters:
                 woken.set()
+
+
+async def _set_by(event: asyncio.Event, until_s: float) -> bool:
+    try:
+        async with asyncio.timeout_at(until_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -17,14 +17,16 @@ from engine.errors import Problem
 from engine.plugin import Prepared
 from engine.schema import dump_payload
 from engine.script.quantities import parse_duration
+from worker.api.auditing import done
 from worker.api.body import documented_body, read_body
-from worker.api.caller import Asker, Caller, not_allowed
+from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import Document, StatusName, TaskDocument, of_task
 from worker.api.problem import ApiError, documented
 from worker.api.scripts import AskedPayload, known_script, payload_of
 from worker.broker import BrokerAway
 from worker.model import FINAL, TASK_ID
+from worker.operations.authorise import check_execute
 from worker.operations.moments import moment_ms
 from worker.operations.submit import Submitted, submit
 
@@ -102,15 +104,19 @@ async def _run(
     most_s = here.settings.api.max_wait_s
     wait_s = 0.0 if at_once else most_s if wait is None else min(wait, most_s)
     # A task of its own: who goes away in the middle leaves no half of it.
-    submitting = asyncio.get_running_loop().create_task(_submit(prepared, asked, here, caller, dry_run=dry_run))
+    submitting = asyncio.get_running_loop().create_task(
+        _submit(request, prepared, asked, here, caller, dry_run=dry_run)
+    )
     submitted = await asyncio.shield(submitting)
     return await answer(submitted, here, wait_s)
 
 
 def executable_script(name: str, here: Context, caller: Caller) -> Prepared:
-    if not name.isprintable() or not caller.principal.may(f"scripts:execute:{name}"):
-        raise not_allowed("scripts:execute")
-    return known_script(name, here)
+    """Raises NotAllowed before ApiError (404)."""
+    caller.needs(f"scripts:execute:{name}")
+    prepared = known_script(name, here)
+    check_execute(caller.principal, prepared.script)
+    return prepared
 
 
 async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResponse:
@@ -129,11 +135,13 @@ async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResp
     return JSONResponse(accepted.model_dump(), 202, headers={"Location": where})
 
 
-async def _submit(prepared: Prepared, asked: AskedRun, here: Context, caller: Caller, *, dry_run: bool) -> Submitted:
+async def _submit(
+    request: Request, prepared: Prepared, asked: AskedRun, here: Context, caller: Caller, *, dry_run: bool
+) -> Submitted:
     payload = _payload(prepared, asked, dry_run=dry_run)
     task_id = asked.id or str(uuid.uuid4())
     try:
-        return await submit(
+        submitted = await submit(
             prepared,
             payload,
             records=here.records,
@@ -150,7 +158,10 @@ async def _submit(prepared: Prepared, asked: AskedRun, here: Context, caller: Ca
         )
     except BrokerAway:
         # It is recorded, and a worker publishes it when the broker is back.
-        return Submitted(task_id, True, hashlib.sha256(payload).hexdigest())
+        submitted = Submitted(task_id, True, hashlib.sha256(payload).hexdigest())
+    name = prepared.script.name
+    await done(request, here, caller, name, status=200, digest=submitted.digest, detail=submitted.task_id)
+    return submitted
 
 
 def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:

@@ -10,7 +10,10 @@ from starlette.exceptions import HTTPException
 
 from engine.errors import PayloadError, Problem
 from engine.schema.shown import pointer
+from worker.api.auditing import not_done
 from worker.api.problem import ApiError, problem_response, request_id_of
+from worker.auth.denied import Denied
+from worker.operations.authorise import NotAllowed
 from worker.operations.submit import Conflict, ScriptDisabled
 from worker.store import InvalidName, StoreUnavailable, UnknownTask
 
@@ -30,7 +33,10 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
-    for known in (PayloadError, Conflict, ScriptDisabled, UnknownTask, InvalidName, StoreUnavailable):
+    for known in (
+        *(PayloadError, Conflict, ScriptDisabled, Denied, NotAllowed),
+        *(UnknownTask, InvalidName, StoreUnavailable),
+    ):
         app.add_exception_handler(known, _known)
     app.add_exception_handler(Exception, _ours)
 
@@ -44,12 +50,13 @@ def internal_error(error: Exception, request_id: str) -> JSONResponse:
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
+    await not_done(request, error, 500, "internal-error")
     return internal_error(error, request_id_of(request))
 
 
 async def _api_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return problem_response(error, request_id_of(request))
+    return await _answered(request, error, error)
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -71,7 +78,12 @@ async def _invalid_parameters(request: Request, error: Exception) -> JSONRespons
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
-    return problem_response(_translated(error), request_id_of(request))
+    return await _answered(request, error, _translated(error))
+
+
+async def _answered(request: Request, error: Exception, problem: ApiError) -> JSONResponse:
+    await not_done(request, error, problem.status, problem.code)
+    return problem_response(problem, request_id_of(request))
 
 
 def _translated(error: Exception) -> ApiError:
@@ -82,6 +94,10 @@ def _translated(error: Exception) -> ApiError:
             return ApiError(409, "conflict", str(error))
         case ScriptDisabled():
             return ApiError(409, "script-disabled", str(error))
+        case Denied():
+            return ApiError(401, error.code, str(error), headers={"WWW-Authenticate": "Bearer"})
+        case NotAllowed():
+            return ApiError(403, "not-allowed", str(error))
         case UnknownTask():
             return ApiError(404, "unknown-task", "there is no such task")
         case InvalidName():

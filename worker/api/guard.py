@@ -6,7 +6,6 @@ import asyncio
 import re
 import uuid
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -20,7 +19,8 @@ from worker.config import ApiSettings
 QUERY_BYTES = 8 * 1024
 PATH_BYTES = 4 * 1024
 HEADERS = 100
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Two of these, and a proxy before us may have looked at the other one.
+_ONCE = frozenset({b"authorization", b"x-api-key", b"content-type", b"content-length", b"host", b"origin", b"range"})
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -33,7 +33,7 @@ _SECURITY = {
 
 
 class Guard:
-    """Request ids, bounds, a deadline for bodies, refusal of foreign pages, security headers, and the last resort."""
+    """Request ids, bounds, a deadline for bodies, security headers, and the last resort."""
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
@@ -48,7 +48,7 @@ class Guard:
         scope["penstock.request_id"] = request_id
         answer = _Answer(send, request_id)
         try:
-            self._check(scope, headers)
+            _check(scope)
             body = _Body(receive, headers, self._settings)
             await self._app(scope, body.receive, answer.send)
         except ApiError as error:
@@ -57,26 +57,15 @@ class Guard:
             if not answer.started:  # else it was answered and logged, and is only raised again
                 await answer.fail(scope, receive, internal_error(error, request_id))
 
-    def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        if len(scope["query_string"]) > QUERY_BYTES or len(scope["raw_path"]) > PATH_BYTES:
-            raise ApiError(414, "uri-too-long", f"a query has at most {QUERY_BYTES} bytes, a path {PATH_BYTES}")
-        if len(scope["headers"]) > HEADERS:
-            raise ApiError(431, "too-many-headers", f"a request has at most {HEADERS} headers")
-        if scope["method"] not in _SAFE and self._foreign(headers):
-            raise ApiError(403, "cross-site", "a page of another site may not do that")
 
-    def _foreign(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a browser sends this for a page that is not ours. Other clients send neither header."""
-        origin = headers.get(b"origin")
-        if origin is None:
-            return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
-        try:
-            text = origin.decode("ascii")
-            if text in self._settings.origins:
-                return False
-            return urlsplit(text).netloc.encode() != headers.get(b"host") or b"host" not in headers
-        except ValueError:
-            return True
+def _check(scope: Scope) -> None:
+    if len(scope["query_string"]) > QUERY_BYTES or len(scope["raw_path"]) > PATH_BYTES:
+        raise ApiError(414, "uri-too-long", f"a query has at most {QUERY_BYTES} bytes, a path {PATH_BYTES}")
+    if len(scope["headers"]) > HEADERS:
+        raise ApiError(431, "too-many-headers", f"a request has at most {HEADERS} headers")
+    names = [name for name, _ in scope["headers"] if name in _ONCE]
+    if len(names) != len(set(names)):
+        raise ApiError(400, "doubled-header", f"given more than once: {max(names, key=names.count).decode()}")
 
 
 class _Answer:

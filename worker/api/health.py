@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from fastapi import APIRouter
@@ -9,8 +10,10 @@ from fastapi import APIRouter
 from worker.api.context import Here
 from worker.api.documents import Document
 from worker.api.problem import documented
+from worker.store import StoreUnavailable
 
 router = APIRouter(tags=["health"])
+_READY_S = 2.0
 
 
 class Health(Document):
@@ -26,5 +29,10 @@ async def healthz() -> Health:
 @router.get("/readyz", responses=documented(503))
 async def readyz(here: Here) -> Health:
     """The store answers, so that tasks can be submitted and read."""
-    await here.records.counts()
+    try:
+        # Who asks decides by it where to send work; it is of no use to them when the answer itself takes long.
+        async with asyncio.timeout(_READY_S):
+            await here.records.counts()
+    except TimeoutError:
+        raise StoreUnavailable("no answer in time") from None
     return Health(status="ok")

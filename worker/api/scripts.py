@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from engine.errors import Problem
 from engine.plugin import Prepared
 from worker.api.body import Asked, documented_body, read_body
-from worker.api.caller import Asker, Caller, not_allowed
+from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import Document
 from worker.api.problem import ApiError, OneProblem, documented
@@ -91,10 +91,8 @@ async def validate(name: str, request: Request, here: Here, caller: Asker) -> Va
 
 
 def readable_script(name: str, here: Context, caller: Caller) -> Prepared:
-    """Raises ApiError: 403 before 404, so that who may not read scripts does not learn which there are."""
-    scope = f"scripts:read:{name}"
-    if not name.isprintable() or not caller.principal.may(scope):
-        raise not_allowed("scripts:read")
+    """Raises NotAllowed before ApiError (404): who may not read scripts does not learn which there are."""
+    caller.needs(f"scripts:read:{name}")
     return known_script(name, here)
 
 

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from worker.api.auditing import done
 from worker.api.body import Asked as AskedBody
 from worker.api.body import documented_body, read_body
 from worker.api.caller import Asker
@@ -80,6 +81,7 @@ async def cancel(task_id: str, request: Request, here: Here, caller: Asker) -> C
         case CancelOutcome.FINAL:
             raise ApiError(409, "final", f"the task has ended: {answer.status or task.status}")
         case outcome:
+            await done(request, here, caller, task.id, status=202, detail=outcome.value)
             return CancelAnswer(
                 task_id=task.id,
                 outcome=cast("Outcome", outcome.value),
@@ -115,18 +117,20 @@ async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -
         raise ApiError(409, "payload-not-kept", str(error)) from None
     except BrokerAway:
         submitted = Submitted(new_id, True, task.digest)
+    await done(request, here, caller, task.id, status=202, digest=submitted.digest, detail=submitted.task_id)
     where = f"{TASKS}/{submitted.task_id}"
     accepted = Accepted(task_id=submitted.task_id, status="pending", created=submitted.created, poll_url=where)
     return JSONResponse(accepted.model_dump(), 202, headers={"Location": where})
 
 
-async def remove(task_id: str, here: Here, caller: Asker) -> Response:
+async def remove(task_id: str, request: Request, here: Here, caller: Asker) -> Response:
     """Forget a task that has ended, with its log and artifacts."""
     task = await found_task(task_id, here, caller, "tasks:delete")
     try:
         await remove_task(here.records, here.files, task)
     except NotFinal as error:
         raise ApiError(409, "not-final", str(error)) from None
+    await done(request, here, caller, task.id, status=204)
     return Response(status_code=204)
 
 

@@ -16,9 +16,8 @@ from worker.api.context import Context
 from worker.api.endings import Endings
 from worker.api.rate import RateLimit
 from worker.daemons.logging import set_up_logging
-from worker.daemons.makeshift_access import FirstKey
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, open_store, store_folder
+from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
 from worker.embedded import Embedded
 
 # Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
@@ -42,6 +41,7 @@ def run_server(deployment: Deployment, listening: socket.socket, ready: Callable
 async def _serve(deployment: Deployment, listening: socket.socket, ready: Callable[[], None]) -> int:
     settings = deployment.settings
     async with open_store(settings, piped=True) as store:
+        access = open_access(settings, store)
         endings = Endings(store.records)
         rate = settings.api.rate_limit
         context = Context(
@@ -52,7 +52,8 @@ async def _serve(deployment: Deployment, listening: socket.socket, ready: Callab
             files=store.files,
             publisher=publisher(deployment, store),
             broker=store.broker,
-            authenticator=FirstKey(settings.state_dir),
+            authenticator=access.authenticator,
+            audit=access.audit,
             endings=endings,
             rate_limit=RateLimit(*rate) if rate else None,
         )

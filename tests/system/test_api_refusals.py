@@ -1,0 +1,356 @@
+"""What the HTTP API refuses: for every route who may not, what is not there, and what comes from hostile hands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.conftest import Deployment
+from tests.system.http_client import Api, make_key, running_api
+from worker.config import load_settings
+from worker.daemons.wiring import open_access, open_store
+from worker.model.audit import AuditEntry
+
+ROUTES = [
+    ("GET", "/scripts"),
+    ("GET", "/scripts/say"),
+    ("GET", "/scripts/say/schema"),
+    ("POST", "/scripts/say/validate"),
+    ("POST", "/scripts/say/execute"),
+    ("POST", "/scripts/say/dry-run"),
+    *(
+        (method, f"/{base}{rest}")
+        for base in ("tasks", "executions")
+        for method, rest in (
+            ("GET", ""),
+            ("GET", "/t1"),
+            ("POST", "/t1/cancel"),
+            ("POST", "/t1/rerun"),
+            ("DELETE", "/t1"),
+            ("GET", "/t1/log"),
+            ("GET", "/t1/result"),
+            ("GET", "/t1/artifacts"),
+            ("GET", "/t1/artifacts/a.txt"),
+        )
+    ),
+    ("GET", "/status"),
+]
+BODIES = [path for method, path in ROUTES if method == "POST"]
+
+
+def audit_of(deployment: Deployment) -> tuple[AuditEntry, ...]:
+    """The newest entries first."""
+
+    async def read() -> tuple[AuditEntry, ...]:
+        settings = load_settings(deployment.home, environ={})
+        async with open_store(settings) as store:
+            return (await open_access(settings, store).audit.read(limit=1000)).entries
+
+    return asyncio.run(read())
+
+
+@pytest.fixture(scope="module")
+def api(shared_deployment: Deployment) -> Iterator[Api]:
+    settings = {"port": 0, "maxBody": 2000, "bodyTimeout": "300ms", "origins": ["https://page.example"]}
+    shared_deployment.file("config/penstock.yaml", json.dumps({"api": settings}))
+    shared_deployment.script("say", "echo hi; echo a > artifacts/a.txt", {"additionalProperties": True})
+    shared_deployment.script("strict", "exit 0", {"properties": {"n": {"type": "integer"}}, "required": ["n"]})
+    shared_deployment.script("off", "exit 0", {}, enabled=False)
+    shared_deployment.script("wet", "exit 0", {}, plugins={"disabled": ["dryRun"]})
+    for running in running_api(shared_deployment):
+        assert running.post("/scripts/say/execute", {"id": "t1"}).status == 200
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nobody(api: Api, shared_deployment: Deployment) -> Api:
+    return api.with_key(make_key(shared_deployment, "nobody", "schedules:read"))
+
+
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/openapi.json")])
+def test_every_route_needs_a_proof(api: Api, method: str, path: str) -> None:
+    for key in (None, "penstock_aaaaaaaa_" + "A" * 43, "*", "é".encode().decode("latin-1")):
+        answer = api.with_key(key).send(method, path)
+        assert answer.error == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_route_needs_its_scope(nobody: Api, method: str, path: str) -> None:
+    assert nobody.send(method, path).error == (403, "not-allowed")
+
+
+@pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in ROUTES if p.count("/") > 1])
+def test_every_route_knows_what_is_not_there(api: Api, method: str, path: str) -> None:
+    for name in ("nothing", "..", "%2e%2e%2fetc%2fpasswd", "a%00b", "%0d%0aX:%201", "x" * 200, "%ff%fe"):
+        missing = path.replace("/t1", f"/{name}").replace("/say", f"/{name}")
+        status, code = api.send(method, missing).error
+        assert (status, code) in ((404, "unknown-task"), (404, "unknown-script"), (404, "not-found")), missing
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_every_body_is_read_strictly(api: Api, path: str) -> None:
+    def send(body: bytes, content_type: str = "application/json") -> tuple[int, str]:
+        return api.send("POST", path, body, {"Content-Type": content_type}).error
+
+    for body in (b"{", b"[]", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}'):
+        assert send(body) == (400, "invalid-json"), body
+    assert send(b'{"x":' * 200 + b"1" + b"}" * 200) == (400, "invalid-json")
+    assert send(b'{"unknown": 1}') == (422, "invalid-body")
+    assert send(b"a=1", "application/x-www-form-urlencoded") == (415, "unsupported-media-type")
+    assert send(b'{"a": 1}', "text/plain") == (415, "unsupported-media-type")
+    assert send(b'{"a": "' + b"x" * 3000 + b'"}') == (413, "too-large")
+    assert api.post(f"{path}?unknown=1", {}).error == (400, "invalid-query")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"payload": [], "priority": 1}, "/payload"),
+        ({"priority": 10}, "/priority"),
+        ({"priority": "1"}, "/priority"),
+        ({"priority": 1.5}, "/priority"),
+        ({"priority": True}, "/priority"),
+        ({"dryRun": "true"}, "/dryRun"),
+        ({"id": "../x"}, "/id"),
+        ({"id": "a\nb"}, "/id"),
+        ({"idempotencyKey": ""}, "/idempotencyKey"),
+        ({"idempotencyKey": "a\nb"}, "/idempotencyKey"),
+        ({"tags": ["a\r\nSet-Cookie: x"]}, "/tags"),
+        ({"tags": "a"}, "/tags"),
+        ({"deadline": "yesterday"}, "/deadline"),
+        ({"deadline": "2020-01-01"}, "/deadline"),
+        ({"deadline": "99999999999999d"}, "/deadline"),
+        ({"target": {"label": "gpu"}}, "/target"),
+        ({"payload": {}, "parameters": {}}, "/parameters"),
+    ],
+)
+def test_a_wrong_member_of_a_body_is_named(api: Api, body: object, pointer: str) -> None:
+    answer = api.post("/scripts/say/execute", body)
+    assert answer.error[0] == 422
+    assert answer.pointers == [pointer]
+
+
+def test_a_wrong_payload_is_told_with_every_violation(api: Api) -> None:
+    for verb in ("execute", "dry-run"):
+        answer = api.post(f"/scripts/strict/{verb}", {"payload": {"n": "1", "m": 1}})
+        assert answer.error == (422, "invalid-payload")
+        assert sorted(answer.pointers) == ["/m", "/n"]
+
+
+def test_what_cannot_be_run_is_a_conflict_or_unsupported(api: Api) -> None:
+    assert api.post("/scripts/off/execute").error == (409, "script-disabled")
+    assert api.post("/scripts/off/dry-run").error == (409, "script-disabled")
+    assert api.post("/scripts/wet/dry-run").error == (422, "unsupported")
+    assert api.post("/scripts/say/execute", {"id": "t1", "payload": {"other": 1}}).error == (409, "conflict")
+    assert api.post("/tasks/t1/cancel").error == (409, "final")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("status=done", "status=", "limit=0", "limit=201", "limit=x", "cursor=-1", "cursor=x", "cursor=1%0a"),
+        *(
+            "since=soon",
+            "until=tomorrow",
+            "trigger=me",
+            "q=",
+            "script=%0a",
+            "worker=a%20b",
+            "nothing=1",
+            "limit=1&limit=2",
+        ),
+        "tag=" + "&tag=".join("x" * 21),
+    ],
+)
+def test_a_wrong_filter_is_refused_and_never_ignored(api: Api, query: str) -> None:
+    for base in ("tasks", "executions"):
+        answer = api.get(f"/{base}?{query}")
+        assert answer.error == (400, "invalid-query"), query
+        assert answer.pointers[0].startswith("/" + query.partition("=")[0])
+
+
+def test_wrong_parameters_of_other_routes_are_refused(api: Api) -> None:
+    for path in (
+        *("/tasks/t1/log?stream=both", "/tasks/t1/log?tail=-1", "/tasks/t1/log?run=x", "/tasks/t1/log?tial=1"),
+        *("/tasks/t1?x", "/tasks/t1/artifacts/a.txt?run=-1", "/status?x=1", "/scripts?x=1"),
+    ):
+        assert api.get(path).error == (400, "invalid-query"), path
+    for query in ("async=yes", "wait=-1", "wait=nan", "wait=x"):
+        assert api.post(f"/scripts/say/execute?{query}").error == (400, "invalid-query"), query
+    assert api.get("/tasks/t1/log?run=7").error == (404, "unknown-run")
+
+
+def test_an_artifact_leads_nowhere_else(api: Api, shared_deployment: Deployment) -> None:
+    (shared_deployment.home / ".penstock" / "artifacts" / "secret.txt").write_text("secret")
+    for name in (
+        *(
+            "..%2fsecret.txt",
+            "../../../secret.txt",
+            "%2e%2e/%2e%2e/%2e%2e/secret.txt",
+            "/etc/passwd",
+            "%2fetc%2fpasswd",
+        ),
+        *("a.txt%00", "a.txt/", "a.txt/../../log.txt", "../log.txt", "", "..", "A.TXT", "a%2etxt%0d%0aX-Y:1"),
+    ):
+        answer = api.get(f"/tasks/t1/artifacts/{name}")
+        assert answer.error[0] == 404, name
+        assert b"secret" not in answer.body
+    assert api.get("/tasks/t1/artifacts/a.txt").body == b"a\n"
+
+
+def test_a_link_in_the_store_is_not_followed(api: Api, shared_deployment: Deployment) -> None:
+    assert api.post("/scripts/say/execute", {"id": "linked"}).status == 200
+    file = shared_deployment.home / ".penstock" / "artifacts" / "li" / "linked" / "artifacts" / "a.txt"
+    file.unlink()
+    os.symlink("/etc/passwd", file)
+    assert api.get("/tasks/linked/artifacts/a.txt").error == (404, "artifact-not-here")
+
+
+def test_methods_and_paths_that_are_not_there_are_problems_too(api: Api) -> None:
+    answer = api.send("PUT", "/tasks")
+    assert answer.error == (405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET"
+    for path in ("/", "/nothing", "/tasks/", "/scripts/say/", "/docs", "//evil.example/x"):
+        assert api.get(path).error == (404, "not-found"), path
+
+
+def test_every_answer_has_its_security_headers(api: Api) -> None:
+    for answer in (api.get("/scripts"), api.get("/nothing"), api.with_key(None).get("/healthz"), api.send("PUT", "/x")):
+        headers = answer.headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+        assert "access-control-allow-origin" not in headers
+
+
+def test_a_request_id_is_taken_over_only_when_it_is_one(api: Api) -> None:
+    given = "8d3ac1f0-5a0e-4a2b-9b1a-0e7c2f5d6a10"
+    assert api.get("/scripts", X_Request_ID=given).headers["x-request-id"] == given
+    for hostile in ("x", "a" * 5000, given + "\t", '"><script>'):
+        assert api.get("/scripts", X_Request_ID=hostile).headers["x-request-id"] != hostile
+
+
+def test_a_page_of_another_site_may_do_nothing(api: Api, shared_deployment: Deployment) -> None:
+    host = f"{api.host}:{api.port}"
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"http://{api.host}:1"},
+        {"Origin": "http://[broken"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": f"http://{host}.evil.example"},
+    ):
+        answer = api.send("POST", "/scripts/say/execute", headers=headers)
+        assert answer.error == (403, "cross-site"), headers
+        assert "access-control-allow-origin" not in answer.headers
+    for headers in (
+        {"Origin": f"http://{host}"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://page.example"},
+    ):
+        assert api.send("POST", "/scripts/say/execute", headers=headers).status == 200, headers
+    refused = next(entry for entry in audit_of(shared_deployment) if entry.detail == "cross-site")
+    assert (refused.action, refused.result, refused.target) == ("scripts.execute", "denied", "say")
+
+
+def test_only_configured_origins_may_ask(api: Api) -> None:
+    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+    allowed = api.send("OPTIONS", "/scripts/say/execute", headers={"Origin": "https://page.example", **wanted})
+    assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://page.example")
+    refused = api.send("OPTIONS", "/scripts/say/execute", headers={"Origin": "https://evil.example", **wanted})
+    assert "access-control-allow-origin" not in refused.headers
+
+
+def test_headers_and_lines_have_their_bounds(api: Api) -> None:
+    assert api.get("/scripts?tag=" + "x" * 9000).error == (414, "uri-too-long")
+    assert api.get("/tasks/" + "x" * 5000).error == (414, "uri-too-long")
+    many = {f"X-{number}": "1" for number in range(120)}
+    assert api.send("GET", "/scripts", headers=many).error == (431, "too-many-headers")
+    head = f"GET /api/v1/scripts HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n".encode()
+    large = api.raw(head + b"X-Large: " + b"x" * 200_000 + b"\r\n\r\n")
+    assert large == b"" or large.startswith(b"HTTP/1.1 4")
+    doubled = api.raw(head + b"X-API-Key: other\r\nConnection: close\r\n\r\n")
+    assert doubled.startswith(b"HTTP/1.1 400") and b"doubled-header" in doubled
+    for hostile in (
+        b"X: a\nY: b\r\n\r\n",
+        b"X : a\r\n\r\n",
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ):
+        answer = api.raw(head + b"Connection: close\r\n" + hostile)
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200")), answer[:100]
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for(api: Api) -> None:
+    head = f"POST /api/v1/scripts/say/execute HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    answer = api.raw(head.encode())
+    assert answer.startswith(b"HTTP/1.1 408") and b"slow-body" in answer
+
+
+def test_a_body_without_a_length_is_counted(api: Api) -> None:
+    head = f"POST /api/v1/scripts/say/execute HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"400\r\n" + b" " * 0x400 + b"\r\n"
+    answer = api.raw(head.encode() + chunk * 3 + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413") and b"too-large" in answer
+
+
+def test_a_connection_that_says_nothing_harms_nobody(api: Api) -> None:
+    silent = [socket.create_connection((api.host, api.port), 10) for _ in range(50)]
+    try:
+        assert api.get("/scripts").status == 200
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_nothing_of_a_key_is_in_the_logs_of_the_server(api: Api, shared_deployment: Deployment) -> None:
+    api.get("/scripts")
+    log = (shared_deployment.home / "up-of-the-test.log").read_text()
+    assert api.key and api.key not in log
+    assert "Traceback" not in log
+
+
+def test_who_asks_too_often_is_told_when_to_come_again(api: Api, shared_deployment: Deployment) -> None:
+    settings = shared_deployment.home / "config" / "penstock.yaml"
+    before = settings.read_text()
+    settings.write_text(json.dumps({"api": {"rateLimit": "3/m"}}))
+    process = shared_deployment.start("api", "--port", "0")
+    try:
+        assert process.stdout
+        port = int(process.stdout.readline().decode().strip().rpartition(":")[2])
+        hasty = Api("127.0.0.1", port, make_key(shared_deployment, "hasty", "scripts:read"))
+        assert [hasty.get("/scripts").status for _ in range(4)] == [200, 200, 200, 429]
+        refused = hasty.get("/scripts")
+        assert refused.error == (429, "too-many-requests")
+        assert 0 < int(refused.headers["retry-after"]) <= 20
+        assert hasty.with_key(api.key).get("/scripts").status == 200
+        guesses = [hasty.with_key("penstock_guess").get("/scripts").status for _ in range(4)]
+        assert guesses == [401, 401, 401, 429]
+    finally:
+        settings.write_text(before)
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_missing_store_is_said_and_not_hidden(api: Api, shared_deployment: Deployment) -> None:
+    assert api.get("/readyz").status == 200
+    store = int((shared_deployment.home / ".penstock" / "store" / "store.lock").read_text())
+    os.kill(store, signal.SIGSTOP)
+    try:
+        assert api.get("/readyz").error == (503, "store-unavailable")
+        assert api.get("/healthz").status == 200
+    finally:
+        os.kill(store, signal.SIGCONT)
+    assert api.get("/readyz").status == 200
