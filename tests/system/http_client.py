@@ -16,6 +16,7 @@ from tests.system.site import DEADLINE_S, eventually
 from worker.config import load_settings
 from worker.daemons.wiring import open_access, open_store
 from worker.model.api_key import NewKey
+from worker.model.audit import AuditEntry
 
 BASE = "/api/v1"
 
@@ -105,6 +106,8 @@ def running_api(deployment: Deployment) -> Iterator[Api]:
         found = eventually(
             lambda: re.search(r"the API listens on http://([0-9.]+):([0-9]+)", log.read_text()), "the API"
         )
+        first = deployment.home / ".penstock" / "api-key"
+        eventually(first.exists, "the first key, which is made before the server serves")
         yield Api(found[1], int(found[2]), make_key(deployment, "all", "*"))
 
 
@@ -116,3 +119,14 @@ def make_key(deployment: Deployment, name: str, *scopes: str, role: str | None =
             return made.text
 
     return asyncio.run(make())
+
+
+def audit_of(deployment: Deployment) -> tuple[AuditEntry, ...]:
+    """The newest entries first."""
+
+    async def read() -> tuple[AuditEntry, ...]:
+        settings = load_settings(deployment.home, environ={})
+        async with open_store(settings) as store:
+            return (await open_access(settings, store).audit.read(limit=1000)).entries
+
+    return asyncio.run(read())

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import socket
+import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.system.conftest import Deployment
-from tests.system.http_client import Answer, Api, make_key, running_api
+from tests.system.http_client import Answer, Api, audit_of, make_key, running_api
 from tests.system.site import eventually
 
 FILE = {"type": "object", "additionalProperties": True}
@@ -127,8 +132,6 @@ def test_a_client_that_goes_away_cancels_nothing(api: Api) -> None:
     body = b'{"id": "left-alone"}'
     head = f"POST /api/v1/scripts/hold/execute HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    import socket
-
     with socket.create_connection((api.host, api.port), 10) as connection:
         connection.sendall(head.encode() + body)
         eventually(lambda: api.get("/tasks/left-alone").status == 200, "the task")
@@ -373,6 +376,15 @@ def test_every_route_is_in_the_openapi_document(api: Api) -> None:
 # --- access
 
 
+def test_up_makes_a_first_key_that_no_log_has(api: Api, shared_deployment: Deployment) -> None:
+    file = shared_deployment.home / ".penstock" / "api-key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    key = file.read_text().strip()
+    assert api.with_key(key).get("/status").status == 200
+    log = (shared_deployment.home / "up-of-the-test.log").read_text()
+    assert key not in log and str(file) in log
+
+
 def test_who_may_read_one_script_sees_its_tasks_only(api: Api, shared_deployment: Deployment) -> None:
     run(api, "silent"), run(api, "fail")
     key = make_key(shared_deployment, "narrow", "scripts:read:fail", "tasks:read", "scripts:execute:fail")
@@ -387,8 +399,6 @@ def test_who_may_read_one_script_sees_its_tasks_only(api: Api, shared_deployment
 
 
 def test_changes_and_refusals_are_in_the_audit(api: Api, shared_deployment: Deployment) -> None:
-    from tests.system.test_api_refusals import audit_of
-
     task_id = run(api, "silent", payload={"a": 1})["taskId"]
     api.delete(f"/tasks/{task_id}")
     api.with_key("penstock_wrong").get(f"/tasks/{task_id}")
@@ -402,10 +412,6 @@ def test_changes_and_refusals_are_in_the_audit(api: Api, shared_deployment: Depl
 
 
 def test_the_server_ends_at_once_though_somebody_waits(api: Api, shared_deployment: Deployment) -> None:
-    import re
-    import signal
-    import subprocess
-
     process = shared_deployment.start("api", "--port", "0")
     assert process.stdout
     found = re.search(r":([0-9]+)$", process.stdout.readline().decode().strip())

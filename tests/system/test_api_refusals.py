@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -12,10 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.conftest import Deployment
-from tests.system.http_client import Api, make_key, running_api
-from worker.config import load_settings
-from worker.daemons.wiring import open_access, open_store
-from worker.model.audit import AuditEntry
+from tests.system.http_client import Api, audit_of, make_key, running_api
 
 ROUTES = [
     ("GET", "/scripts"),
@@ -42,17 +38,6 @@ ROUTES = [
     ("GET", "/status"),
 ]
 BODIES = [path for method, path in ROUTES if method == "POST"]
-
-
-def audit_of(deployment: Deployment) -> tuple[AuditEntry, ...]:
-    """The newest entries first."""
-
-    async def read() -> tuple[AuditEntry, ...]:
-        settings = load_settings(deployment.home, environ={})
-        async with open_store(settings) as store:
-            return (await open_access(settings, store).audit.read(limit=1000)).entries
-
-    return asyncio.run(read())
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
+
+from worker.cli.notice import notice
 
 
 @click.command("api")
@@ -44,4 +48,13 @@ def command(home: Path, host: str | None, port: int | None, number: int | None) 
         from worker.daemons.server import run_server
 
         url = url_of(listening)
-        return run_server(deployment, listening, lambda: click.echo(f"listening on {url}") if number is None else None)
+        if number is None:
+            return run_server(deployment, listening, lambda: click.echo(f"listening on {url}"))
+        return run_server(deployment, listening, lambda: None, partial(_show_key, deployment.settings.state_dir))
+
+
+def _show_key(state_dir: Path, key: str) -> None:
+    """On a terminal: what is no terminal is a log, and lies about for longer than the file."""
+    if sys.stdout.isatty():
+        notice(f"the first API key, shown this once: {key}")
+    notice(f"the first API key is kept in {state_dir / 'api-key'}")

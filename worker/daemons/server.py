@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
@@ -19,15 +20,25 @@ from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
 from worker.embedded import Embedded
+from worker.model.audit import AuditEntry
+from worker.operations.first_key import ensure_first_key
 
 # Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
 _GRACE_S = 10
 # A request line and its headers; uvicorn's own default is twice that.
 _HEADER_BYTES = 32 * 1024
+_FIRST_KEY = AuditEntry(who="penstock up", kind="local", action="keys.create", result="allowed", target="first")
 
 
-def run_server(deployment: Deployment, listening: socket.socket, ready: Callable[[], None]) -> int:
+def run_server(
+    deployment: Deployment,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    show_key: Callable[[str], None] | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT; closes the socket. Blocks; main thread only. `ready` is called once it serves.
+
+    With `show_key`, on loopback, a first key is made when there never was one, and shown this once.
 
     With no broker configured the embedded store is started, or attached to when it runs. Raises EmbeddedError when it
     cannot be had, NotReachable when another store does not answer.
@@ -35,13 +46,23 @@ def run_server(deployment: Deployment, listening: socket.socket, ready: Callable
     settings = deployment.settings
     set_up_logging(settings.log)
     with listening, Embedded(store_folder(settings)) if settings.embedded else nullcontext():
-        return asyncio.run(_serve(deployment, listening, ready))
+        return asyncio.run(_serve(deployment, listening, ready, show_key))
 
 
-async def _serve(deployment: Deployment, listening: socket.socket, ready: Callable[[], None]) -> int:
+async def _serve(
+    deployment: Deployment,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    show_key: Callable[[str], None] | None,
+) -> int:
     settings = deployment.settings
     async with open_store(settings, piped=True) as store:
         access = open_access(settings, store)
+        if show_key and ip_address(listening.getsockname()[0]).is_loopback:
+            key = await ensure_first_key(access.keys, settings.state_dir)
+            if key:
+                await access.audit.append(_FIRST_KEY)
+                show_key(key)
         endings = Endings(store.records)
         rate = settings.api.rate_limit
         context = Context(
