@@ -283,6 +283,11 @@ def test_a_body_that_comes_too_slowly_is_not_waited_for(api: Api) -> None:
     assert answer.startswith(b"HTTP/1.1 408") and b"slow-body" in answer
 
 
+def test_headers_that_come_too_slowly_are_not_waited_for(api: Api) -> None:
+    assert api.raw(b"") == b""
+    assert api.raw(b"GET /healthz HTTP/1.1\r\nHost: ") == b""
+
+
 def test_a_body_without_a_length_is_counted(api: Api) -> None:
     head = f"POST /api/v1/scripts/say/execute HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n"
     head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -9,6 +9,7 @@ import pytest
 from engine.errors import DeclarationError
 from worker.config import load_catalog, load_settings
 from worker.config.declaration import SETTINGS_SCHEMA
+from worker.daemons.listening import DEFAULT_PORT
 
 
 def write(home: Path, settings: str, *scripts: str) -> Path:
@@ -104,3 +105,33 @@ def test_a_queue_of_plain_documents_is_not_opened_for_a_script_that_asks_for_sco
     (home / "config" / "scripts" / "sign.yaml").write_text("{command: [/bin/cat], schema: {}, allowedScopes: [a:b]}")
     found = refused(home, "queues: {uploads: {plain: sign}}")
     assert "names allowedScopes" in found["/queues/uploads/plain"]
+
+
+def test_the_api_has_the_documented_defaults(tmp_path: Path) -> None:
+    names = ("host", "maxBody", "bodyTimeout", "maxWait", "maxOutput", "rateLimit")
+    home = write(tmp_path, json.dumps({"api": {name: default_of("api", name) for name in names}}))
+    documented = load_settings(home, {}).api
+    assert documented == load_settings(write(home, ""), {}).api
+    assert default_of("api", "port") == DEFAULT_PORT
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("{port: 65536}", "/api/port"),
+        ("{port: '80'}", "/api/port"),
+        ("{host: 'a b'}", "/api/host"),
+        ("{rateLimit: fast}", "/api/rateLimit"),
+        ("{maxBody: much}", "/api/maxBody"),
+        ("{bodyTimeout: 0}", "/api/bodyTimeout"),
+        ("{origins: ['*']}", "/api/origins/0"),
+        ("{origins: ['https://a.example/path']}", "/api/origins/0"),
+        ("{origin: []}", "/api/origin"),
+    ],
+)
+def test_a_wrong_setting_of_the_api_is_told_at_its_place(tmp_path: Path, written: str, place: str) -> None:
+    assert place in refused(tmp_path, f"api: {written}")
+
+
+def test_a_rate_limit_can_be_none(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "api: {rateLimit: none}"), {}).api.rate_limit is None

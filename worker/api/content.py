@@ -39,6 +39,7 @@ _SANDBOX = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ances
 RunNumber = Annotated[int | None, Query(alias="run", ge=0, le=10**6, description="The newest unless given.")]
 _ERRORS = documented(400, 401, 403, 404, 416, 429)
 _BYTES: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_SAME = {"description": "It is what `If-None-Match` names."}
 _TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 
 
@@ -154,7 +155,12 @@ def add_content(to: APIRouter) -> None:
         get_log,
         methods=["GET"],
         response_class=Response,
-        responses={200: {"content": _TEXT}, 206: {"content": _TEXT, "description": "A part of it."}, **_ERRORS},
+        responses={
+            200: {"content": _TEXT},
+            206: {"content": _TEXT, "description": "A part of it."},
+            304: _SAME,
+            **_ERRORS,
+        },
     )
     to.add_api_route(
         "/{task_id}/result",
@@ -170,7 +176,12 @@ def add_content(to: APIRouter) -> None:
         get_artifact,
         methods=["GET"],
         response_class=Response,
-        responses={200: {"content": _BYTES}, 206: {"content": _BYTES, "description": "A part of it."}, **_ERRORS},
+        responses={
+            200: {"content": _BYTES},
+            206: {"content": _BYTES, "description": "A part of it."},
+            304: _SAME,
+            **_ERRORS,
+        },
     )
 
 

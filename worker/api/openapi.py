@@ -13,6 +13,8 @@ from worker.api.problem import OneProblem, ProblemDocument, documented
 
 router = APIRouter(tags=["openapi"])
 _OPEN = frozenset({"/healthz", "/readyz"})
+# What any route may answer.
+_ANYWHERE = (400, 414, 431, 500, 503)
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
@@ -46,6 +48,8 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             operation["security"] = [] if path in _OPEN else [{"apiKey": []}, {"bearer": []}]
             answers = operation["responses"]
+            for status, answer in documented(*_ANYWHERE, *((408,) if "requestBody" in operation else ())).items():
+                answers.setdefault(str(status), answer)
             if "HTTPValidationError" in str(answers.get("422", "")):
                 del answers["422"]  # FastAPI's own; ours is 400 for a query and 404 for a path
     for name in _FASTAPI_ERRORS:

@@ -10,7 +10,9 @@ from contextlib import contextmanager, nullcontext
 from ipaddress import ip_address
 from types import FrameType
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from worker.api.app import make_api
 from worker.api.context import Context
@@ -83,7 +85,7 @@ async def _serve(
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",
+            http=_impatient(settings.api.body_timeout_s),
             ws="none",
             loop="asyncio",
             # No header of a request says who sends it.
@@ -97,6 +99,42 @@ async def _serve(
             ready()
             await server.serve(sockets=[listening])
     return 0
+
+
+def _impatient(headers_s: float) -> type[H11Protocol]:
+    """Connections that are closed when a request line with its headers is not complete in time.
+
+    uvicorn waits for ever for those, so that some hundred silent connections would use up our file descriptors.
+    """
+
+    class Impatient(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+                self._wait()
+            else:
+                self._forget()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            if self._timer is None:
+                self._timer = self.loop.call_later(headers_s, self.transport.abort)
+
+        def _forget(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return Impatient
 
 
 class _Server(uvicorn.Server):
