@@ -52,10 +52,11 @@ def command(
     export: str | None,
     as_json: bool,
 ) -> int:
-    """Show who did what, and what was refused, newest first.
+    """Show who did what, and what was refused.
 
-    Every call that changes or runs something is kept, over the API and from the command line, and every refusal.
-    Nothing here changes or removes an entry; the oldest go when there are more than audit.entries or audit.refused.
+    Newest first. Every call that changes or runs something is kept, over the API and from the command line, and every
+    refusal. Nothing here changes or removes an entry; the oldest go when there are more than audit.entries or
+    audit.refused.
 
     \b
     Examples:
