@@ -133,11 +133,14 @@ def family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def running_up(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
-    """`penstock up` for as long as the generator waits; it has to end well and to leave nothing."""
+def running_up(deployment: Deployment, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`penstock up` for as long as the generator waits; it has to end well and to leave nothing.
+
+    Without its API, which costs a second of a core, unless other options are given.
+    """
     log = deployment.home / "up-of-the-test.log"
     with log.open("wb") as output:
-        up = deployment.start("up", stdout=output, stderr=output)
+        up = deployment.start("up", *(options or ("--no-api",)), stdout=output, stderr=output)
     try:
         # The worker makes its folder for logs when it is about to consume.
         spool = deployment.home / ".penstock" / "spool"

@@ -101,7 +101,7 @@ def _named(headers: Mapping[str, str]) -> dict[str, str]:
 
 def running_api(deployment: Deployment) -> Iterator[Api]:
     """`penstock up` with its API, and a key that may do everything."""
-    for _ in running_up(deployment):
+    for _ in running_up(deployment, "--concurrency", "8"):
         log = deployment.home / "up-of-the-test.log"
         found = eventually(
             lambda: re.search(r"the API listens on http://([0-9.]+):([0-9]+)", log.read_text()), "the API"

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.system.conftest import Deployment
@@ -51,3 +52,13 @@ def _leads_to(line: str, path: str) -> bool:
     assert url, line
     pattern = re.sub(r"\{[a-z_]+(:path)?\}", "[^/]+", path).replace("/artifacts/[^/]+", "/artifacts/.+")
     return re.fullmatch(pattern, url[1]) is not None
+
+
+def test_a_worker_and_the_command_line_import_nothing_of_the_api() -> None:
+    program = (
+        "import sys, worker.cli.main, worker.cli.up, worker.cli.working, worker.cli.api, worker.daemons.worker\n"
+        "import worker.daemons.listening, worker.daemons.serving, worker.daemons.consumer\n"
+        "print(sorted({'fastapi', 'uvicorn', 'pydantic', 'starlette', 'h11', 'joserfc'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -122,6 +122,11 @@ def test_a_wrong_member_of_a_body_is_named(api: Api, body: object, pointer: str)
     assert answer.pointers == [pointer]
 
 
+def test_a_reason_that_is_too_long_is_not_cut_but_refused(api: Api) -> None:
+    answer = api.post("/tasks/t1/cancel", {"why": "x" * 501})
+    assert (answer.error, answer.pointers) == ((422, "invalid-body"), ["/why"])
+
+
 def test_a_wrong_payload_is_told_with_every_violation(api: Api) -> None:
     for verb in ("execute", "dry-run"):
         answer = api.post(f"/scripts/strict/{verb}", {"payload": {"n": "1", "m": 1}})

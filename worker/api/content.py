@@ -76,18 +76,15 @@ async def get_log(
     view = await log_of(task, run, here, stream)
     first = 0 if tail is None else await asyncio.to_thread(view.last_lines, tail)
     etag = f'"{task.id}-{run.number}-{run.finished_at}-{stream}-{tail}"' if run.finished_at else None
-    try:
-        return ranged(
-            request,
-            lambda start, end: view.blocks(first + start, first + end),
-            view.size - first,
-            media_type="text/plain; charset=utf-8",
-            etag=etag,
-            headers={**_SANDBOX, "Penstock-Lost-Bytes": str(view.lost)},
-        )
-    except ApiError:
-        view.close()
-        raise
+    return ranged(
+        request,
+        lambda start, end: view.blocks(first + start, first + end),
+        view.size - first,
+        close=view.close,
+        media_type="text/plain; charset=utf-8",
+        etag=etag,
+        headers={**_SANDBOX, "Penstock-Lost-Bytes": str(view.lost)},
+    )
 
 
 async def get_result(task_id: str, here: Here, caller: Asker, number: RunNumber = None) -> Result:
@@ -134,18 +131,15 @@ async def get_artifact(
         raise ApiError(404, "unknown-artifact", "the run has no such artifact")
     file = await asyncio.to_thread(_open_artifact, here, task, run, artifact)
     shown = "inline" if artifact.content_type in _INLINE else "attachment"
-    try:
-        return ranged(
-            request,
-            lambda start, end: _blocks(file, start, end),
-            artifact.size,
-            media_type=artifact.content_type,
-            etag=f'"{artifact.sha256}"',
-            headers={**_SANDBOX, "Content-Disposition": disposition(shown, name.rpartition("/")[2])},
-        )
-    except ApiError:
-        file.close()
-        raise
+    return ranged(
+        request,
+        lambda start, end: _blocks(file, start, end),
+        artifact.size,
+        close=file.close,
+        media_type=artifact.content_type,
+        etag=f'"{artifact.sha256}"',
+        headers={**_SANDBOX, "Content-Disposition": disposition(shown, name.rpartition("/")[2])},
+    )
 
 
 def add_content(to: APIRouter) -> None:

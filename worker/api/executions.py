@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 from typing import Any
 
@@ -75,7 +76,7 @@ async def _output(task: Task, here: Context) -> str | None:
     except ApiError:
         return None  # it is kept elsewhere
     most = here.settings.api.max_output
-    data = b"".join(log.blocks(0, min(most, log.size)))
+    data = await asyncio.to_thread(lambda: b"".join(log.blocks(0, min(most, log.size))))
     # A character that was cut in two is left out.
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=log.size <= most)
     return text if log.size <= most else f"{text}\n\n[Output truncated at {most} bytes]"

@@ -19,23 +19,29 @@ def ranged(
     blocks: Callable[[int, int], Iterator[bytes]],
     size: int,
     *,
+    close: Callable[[], None],
     media_type: str,
     etag: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """`blocks(start, end)` are read in a thread. `etag`, quoted, is of bytes that never change.
 
-    Raises ApiError (416) for a range that lies behind the end.
+    `close` is called when they are not read. Raises ApiError (416) for a range that lies behind the end.
     """
     # Not as `media_type`: that would name a charset that nobody has told us.
     sent = {"Accept-Ranges": "bytes", "Content-Type": media_type, **(headers or {})}
     if etag:
         sent["ETag"] = etag
         if request.headers.get("if-none-match") in (etag, "*"):
+            close()
             return Response(status_code=304, headers=sent)
     found = _RANGE.match(request.headers.get("range", ""))
     if found and request.headers.get("if-range", etag) == etag:
-        start, end = _bounds(found, size)
+        try:
+            start, end = _bounds(found, size)
+        except ApiError:
+            close()
+            raise
         sent["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         status = 206
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from worker.api.auditing import done
 from worker.api.body import Asked as AskedBody
@@ -27,14 +28,13 @@ from worker.operations.rerun import NotFinal, PayloadForgotten, rerun
 from worker.operations.submit import Submitted
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
-_WHY_CHARACTERS = 500
 
 
 Outcome = Literal["cancelled", "requested", "already"]
 
 
 class AskedCancel(AskedBody):
-    why: str = ""
+    why: Annotated[str, Field(max_length=500)] = ""
 
 
 class AskedNothing(AskedBody):
@@ -72,8 +72,9 @@ async def cancel(task_id: str, request: Request, here: Here, caller: Asker) -> C
     """End a task that waits or runs. What runs is ended by its worker, within a second."""
     task = await found_task(task_id, here, caller, "tasks:cancel")
     asked = await read_body(request, AskedCancel)
-    why = asked.why[:_WHY_CHARACTERS]
-    answers = [answer async for _, answer in cancel_tasks(here.records, [task.id], by=caller.principal.name, why=why)]
+    answers = [
+        answer async for _, answer in cancel_tasks(here.records, [task.id], by=caller.principal.name, why=asked.why)
+    ]
     answer = answers[0]
     match answer.outcome:
         case CancelOutcome.UNKNOWN:
