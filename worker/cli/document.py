@@ -51,6 +51,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "tags": list(task.tags),
         "submittedBy": task.submitted_by,
         "submittedFrom": task.submitted_from,
+        "rerunOf": task.rerun_of,
         "digest": task.digest,
         "dryRun": task.dry_run,
         "retries": task.retries,

@@ -169,6 +169,7 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                 "string", "Who submitted it; null for a message that was enqueued without Penstock."
             ),
             "submittedFrom": _nullable("string", "The address of who submitted it over the API."),
+            "rerunOf": _nullable("string", "The id of the task that it repeats."),
             "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
             **_SCHEDULE,
             "startBy": _time("A run that has not started by then does not start; null: no such time."),
