@@ -74,7 +74,11 @@ class Api:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE_S)
         try:
             proof = {"X-API-Key": self.key} if self.key else {}
-            where = path if path.startswith("/") and path.split("?")[0] in ("/healthz", "/readyz") else BASE + path
+            where = (
+                path
+                if path.startswith("/") and path.split("?")[0] in ("/healthz", "/readyz", "/metrics")
+                else BASE + path
+            )
             connection.request(method, where, body or None, {**proof, **(headers or {})})
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}

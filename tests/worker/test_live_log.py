@@ -21,6 +21,7 @@ from worker.model import Claimed, LiveEnd, LiveGap, LiveLines, LiveLogPart, NewT
 from worker.store import InvalidName, LiveLog, Records, UnknownTask, connect
 from worker.store.live_log_entry import pack, unpack
 from worker.store.live_log_writer import BUFFER_BYTES, STREAM_BYTES, LiveLogWriter
+from worker.store.tally import Tally
 
 DEADLINE_S = 30
 DONE = Resolution(Status.COMPLETED)
@@ -98,7 +99,7 @@ def test_the_end_of_a_run_repeats_nothing_that_was_written(watch: Callable[[Scen
         await first_part(live)
         writer.append(line("y\n"))
         assert await writer.close() is None
-        (stale,) = pack([line("x\n")], 0)
+        (stale,) = pack([line("x\n")], 0, Tally())
         await records.resolve(held, DONE, live=stale)
         assert text(await collect(live.follow("t", 0))) == b"x\ny\n"
 
@@ -397,7 +398,7 @@ CHUNKS = st.lists(
 
 @given(chunks=CHUNKS, offset=st.integers(0, 2**50))
 def test_packing_keeps_every_byte_in_order_with_its_source(chunks: list[Chunk], offset: int) -> None:
-    entries = pack(chunks, offset)
+    entries = pack(chunks, offset, Tally())
     seen: list[tuple[str, int]] = []
     for entry in entries:
         assert entry.offset == offset

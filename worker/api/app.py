@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from worker.api import execute, executions, health, openapi, scripts, status, tasks
+from worker.api import events, execute, executions, health, metrics, openapi, scripts, status, stream, tasks
 from worker.api.context import Context
 from worker.api.failures import answer_failures
 from worker.api.guard import Guard
+from worker.api.measured import Measured
 from worker.api.problem import ProblemDocument
 from worker.api.query import KnownParameters
 
@@ -32,6 +33,7 @@ def make_api(context: Context) -> ASGIApp:
     app.state.context = context
     answer_failures(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     api = APIRouter(prefix=BASE)
     for router in (
         scripts.router,
@@ -40,8 +42,11 @@ def make_api(context: Context) -> ASGIApp:
         executions.router,
         status.router,
         openapi.router,
+        events.router,
     ):
         api.include_router(router)
+    for prefix in ("/tasks", "/executions"):
+        api.include_router(stream.router, prefix=prefix)
     app.include_router(api)
     if settings.origins:
         app.add_middleware(
@@ -51,7 +56,7 @@ def make_api(context: Context) -> ASGIApp:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )
-    return Guard(app, settings)
+    return Measured(Guard(app, settings), context.meters)
 
 
 __all__ = ["BASE", "ProblemDocument", "make_api"]

@@ -9,7 +9,9 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from worker.api.endings import Endings
+from worker.api.meters import Meters
 from worker.api.rate import RateLimit
+from worker.api.streams import Streams
 from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
@@ -31,6 +33,8 @@ class Context:
     authenticator: Authenticator
     audit: Audit
     endings: Endings
+    streams: Streams
+    meters: Meters
     rate_limit: RateLimit | None
 
 

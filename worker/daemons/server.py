@@ -17,7 +17,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from worker.api.app import make_api
 from worker.api.context import Context
 from worker.api.endings import Endings
+from worker.api.feed import Feed
+from worker.api.meters import Meters
 from worker.api.rate import RateLimit
+from worker.api.sse import STUCK_S
+from worker.api.streams import Streams
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
@@ -47,6 +51,8 @@ def run_server(
     """
     settings = deployment.settings
     set_up_logging(settings.log)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # for its connections; closing one does not end what its peer does not take
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK_S * 1000))
     with listening, Embedded(store_folder(settings)) if settings.embedded else nullcontext():
         return asyncio.run(_serve(deployment, listening, ready, show_key))
 
@@ -65,7 +71,7 @@ async def _serve(
             if key:
                 await access.audit.append(_FIRST_KEY)
                 show_key(key)
-        endings = Endings(store.records)
+        endings, feed = Endings(store.records), Feed(store.records)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -78,6 +84,8 @@ async def _serve(
             authenticator=access.authenticator,
             audit=access.audit,
             endings=endings,
+            streams=Streams(feed, store.live_log, settings.state_dir / "spool"),
+            meters=Meters(),
             rate_limit=RateLimit(*rate) if rate else None,
         )
         config = uvicorn.Config(
@@ -94,8 +102,13 @@ async def _serve(
             h11_max_incomplete_event_size=_HEADER_BYTES,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        server = _Server(config, endings.stop)
-        async with endings.follow():
+
+        def stop() -> None:
+            endings.stop()
+            feed.stop()
+
+        server = _Server(config, stop)
+        async with endings.follow(), feed.follow():
             ready()
             await server.serve(sockets=[listening])
     return 0

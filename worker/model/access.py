@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 # `resource:verb`, and a third part for one script or the like. `*` stands at the end only: for every ending.
 SCOPE = re.compile(r"(?:[a-z][a-zA-Z0-9_-]*(?::[A-Za-z0-9_.-]+)*(?::?\*)?|\*)\Z")
 
-READER = frozenset({"scripts:read", "tasks:read", "workflows:read", "schedules:read", "workers:read"})
+READER = frozenset({"scripts:read", "tasks:read", "workflows:read", "schedules:read", "workers:read", "metrics:read"})
 OPERATOR = READER | {"scripts:execute", "tasks:cancel", "workflows:*", "schedules:*", "workers:write"}
 ROLES = {"reader": READER, "operator": OPERATOR, "admin": frozenset({"*"})}
 

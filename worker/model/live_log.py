@@ -18,10 +18,15 @@ class LiveLines:
 
 @dataclass(frozen=True, slots=True)
 class LiveGap:
-    """`lost_bytes` were not sent to live readers. The log that is kept at the end has them."""
+    """`lost_bytes` were not sent to live readers. The log that is kept at the end has them.
+
+    `offset`: how many bytes of the live view come before what follows; `tally`: see worker/store/tally.py.
+    """
 
     id: str
     lost_bytes: int
+    offset: int = 0
+    tally: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from worker.store.live_log_entry import unpack
 from worker.store.live_log_writer import EXPIRE_S, LiveLogWriter
 
 START = "0"
-_ENTRIES = 64
+# An entry has up to 64 KiB; this bounds what a reader holds.
+_ENTRIES = 16
 _CURSOR = re.compile(r"([0-9]{1,20}-[0-9]{1,20})\.([0-9]{1,20})\Z")
 
 
@@ -119,7 +120,7 @@ def _parts(entry: str, fields: Mapping[bytes, bytes], offset: int) -> list[LiveG
     parts: list[LiveGap | LiveLines] = []
     start = int(fields[b"o"])
     if start > offset:
-        parts.append(LiveGap(f"{entry}.{start}", start - offset))
+        parts.append(LiveGap(f"{entry}.{start}", start - offset, start, fields.get(b"n", b"").decode()))
     parts.extend(LiveLines(f"{entry}.{end}", chunk) for end, chunk in unpack(fields) if end > offset)
     return parts
 

@@ -2,9 +2,9 @@
 
 Fields of an entry: `o`, the offset of its first byte in the whole log; `h`, a header of
 `<source><time>,<length>` for each chunk, joined by `;`, with the source as its first letter (o stdout, e
-stderr, w worker) and the time in milliseconds; `d`, the bytes of the chunks one after the other. The last
-entry has `e`, the status of the run. One with `r` says that somebody reads. What was left out or cut off
-shows as a jump of `o`.
+stderr, w worker) and the time in milliseconds; `d`, the bytes of the chunks one after the other; `n`, where the entry
+lies in the log that is kept: see tally.py. The last entry has `e`, the status of the run. One with `r` says that
+somebody reads. What was left out or cut off shows as a jump of `o`.
 """
 
 from __future__ import annotations
@@ -13,43 +13,44 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.log.record import Chunk, Source
+from worker.store.tally import LETTERS, Tally
 
 # An entry holds about as much; what is longer is cut into several chunks.
 ENTRY_BYTES = 64 * 1024
 # Neighbours of one source within this time become one chunk, when whole lines are joined.
 JOIN_MS = 50
 
-_LETTERS: Mapping[Source, str] = {"stdout": "o", "stderr": "e", "worker": "w"}
-_SOURCES: Mapping[str, Source] = {letter: source for source, letter in _LETTERS.items()}
+_SOURCES: Mapping[str, Source] = {letter: source for source, letter in LETTERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`offset` of the first byte, and `size` in all."""
+    """`offset` of the first byte, and `size` in all. `before`: the tally of what comes before it."""
 
     offset: int
     size: int
     header: str
     data: bytes
+    before: str
 
     def fields(self) -> dict[str, str | bytes | int]:
-        return {"o": self.offset, "h": self.header, "d": self.data}
+        return {"o": self.offset, "h": self.header, "n": self.before, "d": self.data}
 
 
-def pack(chunks: Iterable[Chunk], offset: int) -> list[Entry]:
-    """The chunks, of which the first starts at `offset`, as few entries."""
+def pack(chunks: Iterable[Chunk], offset: int, tally: Tally) -> list[Entry]:
+    """The chunks, of which the first starts at `offset`, as few entries; `tally` counts them."""
     entries: list[Entry] = []
     gathered: list[Chunk] = []
     size = 0
     for chunk in _joined(_cut(chunks)):
         if size and size + len(chunk.data) > ENTRY_BYTES:
-            entries.append(_entry(gathered, offset))
+            entries.append(_entry(gathered, offset, tally))
             offset += size
             gathered, size = [], 0
         gathered.append(chunk)
         size += len(chunk.data)
     if gathered:
-        entries.append(_entry(gathered, offset))
+        entries.append(_entry(gathered, offset, tally))
     return entries
 
 
@@ -63,10 +64,13 @@ def unpack(fields: Mapping[bytes, bytes]) -> Iterator[tuple[int, Chunk]]:
         yield offset + at, Chunk(_SOURCES[part[0]], int(time), piece)
 
 
-def _entry(chunks: list[Chunk], offset: int) -> Entry:
-    header = ";".join(f"{_LETTERS[chunk.source]}{chunk.time_ms},{len(chunk.data)}" for chunk in chunks)
+def _entry(chunks: list[Chunk], offset: int, tally: Tally) -> Entry:
+    before = tally.text()
+    for chunk in chunks:
+        tally.add(chunk)
+    header = ";".join(f"{LETTERS[chunk.source]}{chunk.time_ms},{len(chunk.data)}" for chunk in chunks)
     data = b"".join(chunk.data for chunk in chunks)
-    return Entry(offset, len(data), header, data)
+    return Entry(offset, len(data), header, data, before)
 
 
 def _cut(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -18,6 +18,7 @@ from engine.log.record import Chunk
 from worker.store.errors import StoreError, StoreUnavailable, store_errors
 from worker.store.keys import log_key
 from worker.store.live_log_entry import ENTRY_BYTES, Entry, pack
+from worker.store.tally import Tally
 
 # What the stream keeps for readers who come late, and what waits here while the store is slow or away.
 STREAM_BYTES = 4 * 1024 * 1024
@@ -55,6 +56,7 @@ class LiveLogWriter:
         self._waiting_bytes = 0
         # Of the first byte that waits; bytes that were left out count, so that readers see the jump.
         self._offset = 0
+        self._tally = Tally()
         self._awake = False
         self._closed = False
         self._sending: asyncio.Task[None] | None = None
@@ -81,6 +83,7 @@ class LiveLogWriter:
                 left_out = self._waiting.popleft()
                 self._waiting_bytes -= len(left_out.data) + OVERHEAD_BYTES
                 self._offset += len(left_out.data)
+                self._tally.add(left_out)
             if self._awake:
                 return
             self._awake = True
@@ -111,7 +114,7 @@ class LiveLogWriter:
 
     def _whole(self) -> Entry | None:
         with self._lock:
-            entries = pack(self._waiting, 0)
+            entries = pack(self._waiting, 0, self._tally)
             self._waiting.clear()
             self._waiting_bytes = 0
         return entries[0] if entries else None
@@ -156,7 +159,8 @@ class LiveLogWriter:
             self._offset += size
             if not chunks:
                 self._awake = False
-        return pack(chunks, offset)
+            # Under the lock, because what is left out is counted too.
+            return pack(chunks, offset, self._tally)
 
     async def _send_until_taken(self, entries: list[Entry]) -> None:
         first = self._number + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -90,10 +90,29 @@ async def read_counts(redis: Redis) -> dict[Status, int]:
             return dict(zip(Status, await indexes.execute(), strict=True))
 
 
+async def read_counts_of_scripts(redis: Redis, scripts: Sequence[str]) -> dict[str, dict[Status, int]]:
+    async with redis.pipeline(transaction=False) as indexes:
+        for script in scripts:
+            for status in Status:
+                indexes.zcard(script_key(script, status))
+        with store_errors():
+            answers = iter(await indexes.execute() if scripts else ())
+    return {script: {status: next(answers) for status in Status} for script in scripts}
+
+
 async def newest_event(redis: Redis) -> str:
     with store_errors():
         newest: Any = await redis.xrevrange(EVENTS.name, count=1)
     return newest[0][0].decode() if newest else "0-0"
+
+
+async def event_kept(redis: Redis, event_id: str) -> bool:
+    """Whether that event, or one before it, is kept: then so are all that follow."""
+    if not _STREAM_ID.match(event_id):
+        raise InvalidName(f"not the id of an event: {event_id[:40]!a}")
+    with store_errors():
+        found: Any = await redis.xrange(EVENTS.name, "-", event_id, count=1)
+    return bool(found)
 
 
 async def read_events(redis: Redis, after: str, block_ms: int | None, count: int) -> tuple[Event, ...]:

@@ -279,9 +279,17 @@ class Records:
         """How many tasks have each status; every status is there."""
         return await reading.read_counts(self._redis)
 
+    async def counts_of_scripts(self, scripts: Sequence[str]) -> dict[str, dict[Status, int]]:
+        """The same for each of these scripts."""
+        return await reading.read_counts_of_scripts(self._redis, scripts)
+
     async def newest_event(self) -> str:
         """The id to read events after, for who wants only what is to come."""
         return await reading.newest_event(self._redis)
+
+    async def event_kept(self, event_id: str) -> bool:
+        """Whether all events behind that one are kept."""
+        return await reading.event_kept(self._redis, event_id)
 
     async def events(self, after: str, *, block_ms: int | None = BLOCK_MS, count: int = 500) -> tuple[Event, ...]:
         """Events after that id ("0" for all that are kept), oldest first.
