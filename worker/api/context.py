@@ -17,6 +17,7 @@ from worker.broker import Publisher
 from worker.config import Catalog, Settings
 from worker.store import Files, LiveLog, Records
 from worker.store.audit import Audit
+from worker.store.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Context:
     endings: Endings
     streams: Streams
     meters: Meters
+    webhooks: Webhooks
     rate_limit: RateLimit | None
 
 

@@ -23,7 +23,11 @@ _TEXT = {"description": "The text format of Prometheus.", "content": {"text/plai
 async def metrics(here: Here, caller: Asker) -> Response:
     """Tasks, queues, workers, and what this process counts of itself. Asks for the scope `metrics:read`."""
     caller.needs("metrics:read")
-    text = [line for family in [*await _tasks(here), *await _broker(here), *_streams(here)] for line in lines(family)]
+    text = [
+        line
+        for family in [*await _tasks(here), *await _broker(here), *await _webhooks(here), *_streams(here)]
+        for line in lines(family)
+    ]
     text.extend(here.meters.text())
     return Response("".join(text), headers={"Content-Type": _MEDIA_TYPE})
 
@@ -60,6 +64,21 @@ async def _broker(here: Context) -> Iterable[Family]:
     else:
         found.append(Family("penstock_broker_up", "gauge", "Whether the broker answers.", [((), 1)]))
     return found
+
+
+async def _webhooks(here: Context) -> list[Family]:
+    totals = await here.webhooks.totals([webhook.name for webhook in here.settings.webhooks])
+    what = "Ends of tasks that a webhook was told of, or that were given up, ever."
+    ended = [
+        ((("webhook", name), ("result", result)), float(count))
+        for name, each in totals.items()
+        for result, count in (("sent", each.sent), ("failed", each.failed))
+    ]
+    waiting = {name: float(each.waiting) for name, each in totals.items()}
+    return [
+        Family("penstock_webhook_events_total", "counter", what, ended),
+        Family("penstock_webhook_events_waiting", "gauge", "Those still to be told.", labelled("webhook", waiting)),
+    ]
 
 
 def _streams(here: Context) -> list[Family]:

@@ -75,6 +75,11 @@ def load_catalog(settings: Settings) -> Catalog:
         elif name in prepared and prepared[name].script.allowed_scopes:
             message = f"the script {quoted(name)} names allowedScopes, and a plain document has no scopes"
             problems.append(locate(pointer(("queues", queue, "plain")), message))
+    for number, webhook in enumerate(settings.webhooks):
+        for name in sorted((webhook.scripts or frozenset()) - prepared.keys() - wrong):
+            near = suggestion(name, prepared)
+            place = pointer(("webhooks", number, "scripts"))
+            problems.append(locate(place, f"there is no script {quoted(name)}{near}"))
     if problems:
         raise DeclarationError(problems)
     return Catalog(prepared, plugins)

@@ -283,6 +283,65 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                 },
             },
         },
+        "webhooks": {
+            "type": "array",
+            "maxItems": 50,
+            "description": "Who is told of tasks that have ended, by an HTTP POST that the API server sends.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "secretFile"],
+                "oneOf": [{"required": ["url"]}, {"required": ["urlFile"]}],
+                "properties": {
+                    "name": {
+                        "type": "string",
+                        "pattern": "^[a-z0-9][a-z0-9-]{0,62}$",
+                        "description": "In logs and metrics. What waits is delivered under its name.",
+                    },
+                    "url": {"type": "string", "minLength": 1, "maxLength": 2000},
+                    "urlFile": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "A file with the URL, for one with a password; relative to the deployment.",
+                    },
+                    "secretFile": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": (
+                            "A file with the secret of the signature, at least 16 bytes; one more in each further line "
+                            "while it is replaced. Relative to the deployment."
+                        ),
+                    },
+                    "scripts": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "minItems": 1,
+                        "uniqueItems": True,
+                        "description": "Only of these. Default: of all.",
+                    },
+                    "statuses": {
+                        "type": "array",
+                        "items": {"enum": ["completed", "failed", "exception", "timeout", "cancelled"]},
+                        "minItems": 1,
+                        "uniqueItems": True,
+                        "description": "Only with these. Default: with any.",
+                    },
+                    "timeout": {**_DURATION, "default": "10s", "description": "By when the receiver has to answer."},
+                },
+            },
+            "default": [],
+            "examples": [
+                [
+                    {
+                        "name": "chat",
+                        "url": "https://chat.example/hooks/42",
+                        "secretFile": "config/chat.secret",
+                        "scripts": ["backup-sqlite"],
+                        "statuses": ["failed", "exception", "timeout"],
+                    }
+                ]
+            ],
+        },
         "plugins": {
             "type": "object",
             "description": "Settings of plugins by name, for all scripts; a script's own lie over them.",

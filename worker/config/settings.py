@@ -18,6 +18,7 @@ from engine.script.document import Document, read_document
 from engine.script.quantities import parse_duration, parse_rate, parse_size
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
+from worker.config.webhooks import WebhookSettings, check_url
 from worker.model.access import ROLES
 
 _Q = TypeVar("_Q")
@@ -125,6 +126,7 @@ class Settings:
     plain: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     log: LogSettings = LogSettings()
     api: ApiSettings = ApiSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
     retention_s: float = 30 * 24 * 3600.0
     retention_count: int = 100_000
     plugins: PluginSettings = field(default_factory=PluginSettings)
@@ -200,6 +202,7 @@ class _Reader:
             plain=MappingProxyType({name: queue["plain"] for name, queue in value.get("queues", {}).items()}),
             log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
             api=self._api(value.get("api", {})),
+            webhooks=tuple(self._webhook(n, each) for n, each in enumerate(value.get("webhooks", ()))),
             retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
             retention_count=retention.get("count", 100_000),
             plugins=_plugins(value.get("plugins", {})),
@@ -261,6 +264,26 @@ class _Reader:
             max_output=self._size("/api/maxOutput", value.get("maxOutput"), usual.max_output),
             rate_limit=None if rate == "none" else self._quantity("/api/rateLimit", parse_rate, rate, (200, 1.0)),
             origins=tuple(value.get("origins", ())),
+        )
+
+    def _webhook(self, number: int, value: Mapping[str, Any]) -> WebhookSettings:
+        place = f"/webhooks/{number}"
+        names = [each["name"] for each in self._document.value["webhooks"][:number]]
+        if value["name"] in names:
+            self._problem(f"{place}/name", f"there is another webhook named {value['name']}")
+        if "url" in value:
+            try:
+                check_url(value["url"])
+            except ValueError as error:
+                self._problem(f"{place}/url", str(error))
+        return WebhookSettings(
+            name=value["name"],
+            secret_file=self._home / value["secretFile"],
+            url=Secret(value["url"]) if "url" in value else None,
+            url_file=self._home / value["urlFile"] if "urlFile" in value else None,
+            scripts=frozenset(value["scripts"]) if "scripts" in value else None,
+            statuses=frozenset(value["statuses"]) if "statuses" in value else None,
+            timeout_s=self._duration(f"{place}/timeout", value.get("timeout"), 10.0),
         )
 
     def _duration(self, pointer: str, value: float | str | None, default: float) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from ipaddress import ip_address
 from types import FrameType
 
@@ -22,12 +22,15 @@ from worker.api.meters import Meters
 from worker.api.rate import RateLimit
 from worker.api.sse import STUCK_S
 from worker.api.streams import Streams
+from worker.config import Settings
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
 from worker.operations.first_key import ensure_first_key
+from worker.store import Records
+from worker.store.webhooks import Webhooks
 
 # Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
 _GRACE_S = 10
@@ -71,7 +74,7 @@ async def _serve(
             if key:
                 await access.audit.append(_FIRST_KEY)
                 show_key(key)
-        endings, feed = Endings(store.records), Feed(store.records)
+        endings, feed, webhooks = Endings(store.records), Feed(store.records), Webhooks(store.redis)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -86,6 +89,7 @@ async def _serve(
             endings=endings,
             streams=Streams(feed, store.live_log, settings.state_dir / "spool"),
             meters=Meters(),
+            webhooks=webhooks,
             rate_limit=RateLimit(*rate) if rate else None,
         )
         config = uvicorn.Config(
@@ -108,10 +112,19 @@ async def _serve(
             feed.stop()
 
         server = _Server(config, stop)
-        async with endings.follow(), feed.follow():
+        async with endings.follow(), feed.follow(), _sending(settings, webhooks, store.records, feed):
             ready()
             await server.serve(sockets=[listening])
     return 0
+
+
+def _sending(settings: Settings, webhooks: Webhooks, records: Records, feed: Feed) -> AbstractAsyncContextManager[None]:
+    """The sender of the webhooks; without any its HTTP client is not even imported."""
+    if not settings.webhooks:
+        return nullcontext()
+    from worker.daemons.webhooks import WebhookSender
+
+    return WebhookSender(settings.webhooks, webhooks, records, feed).running()
 
 
 def _impatient(headers_s: float) -> type[H11Protocol]:

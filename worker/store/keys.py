@@ -208,6 +208,42 @@ AUDIT_REFUSED = Key(
     "what was refused; apart, so that a flood of it pushes nothing else out; fields: AUDIT_FIELDS",
 )
 
+WEBHOOK_CURSOR = Key(
+    f"{ROOT}webhooks:cursor",
+    "string",
+    "the API server that sends",
+    "for ever",
+    "the id of the last event of which the webhooks' deliveries are recorded",
+)
+WEBHOOK_SENDER = Key(
+    f"{ROOT}webhooks:sender",
+    "string",
+    "the API server that sends",
+    "15 seconds after the last renewal",
+    "the lease of the one that sends",
+)
+WEBHOOK_DUE = Key(
+    f"{ROOT}webhooks:due:<webhook>",
+    "sorted set",
+    "the API server that sends",
+    "a member until it is delivered or given up",
+    "`<task>:<run>` of ends that one webhook is to be told of, by the time of the next attempt, in milliseconds",
+)
+WEBHOOK_TRIED = Key(
+    f"{ROOT}webhooks:tried:<webhook>",
+    "hash",
+    "the API server that sends",
+    "as the member of the sorted set",
+    "for each its attempts so far and when it was recorded, in milliseconds, as JSON",
+)
+WEBHOOK_TOTALS = Key(
+    f"{ROOT}webhooks:totals",
+    "hash",
+    "the API server that sends",
+    "for ever",
+    "for each webhook how many ends it was told of (`<webhook>:sent`) and how many were given up (`<webhook>:failed`)",
+)
+
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
     f"{ROOT}inflight:<consumer>:<queue>",
@@ -236,6 +272,7 @@ KEYS = (
     *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
+    *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
