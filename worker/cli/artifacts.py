@@ -12,10 +12,11 @@ import click
 
 from worker.cli import exit_codes
 from worker.cli.options import json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Door, Site
     from worker.model import ArtifactRecord, Run
-    from worker.store import Files
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -28,9 +29,9 @@ _BLOCK_BYTES = 1024 * 1024
     "--download", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Copy them into this folder."
 )
 @json_option("{taskId, runId, artifacts}")
-@click.pass_obj
+@pass_site
 def command(
-    home: Path, task_id: str, names: tuple[str, ...], number: int | None, folder: Path | None, as_json: bool
+    site: Site, task_id: str, names: tuple[str, ...], number: int | None, folder: Path | None, as_json: bool
 ) -> int:
     """List or download the artifacts of a task.
 
@@ -43,10 +44,7 @@ def command(
       penstock artifacts report-2026-11 --download out/
       penstock artifacts report-2026-11 --download . public/report.html
     """
-    files, run = asyncio.run(_run(home, task_id, number))
-    wanted = _wanted(run, names)
-    if folder is not None:
-        _download(files, task_id, run, wanted, folder)
+    run, wanted = asyncio.run(_artifacts(site, task_id, number, names, folder and folder.absolute()))
     if as_json:
         from worker.cli.document import artifacts
         from worker.cli.terminal import print_json
@@ -57,12 +55,18 @@ def command(
     return 0
 
 
-async def _run(home: Path, task_id: str, number: int | None) -> tuple[Files, Run]:
-    from worker.cli.deployment import opened, run_of, task_of
-    from worker.config import load_settings
+async def _artifacts(
+    site: Site, task_id: str, number: int | None, names: tuple[str, ...], folder: Path | None
+) -> tuple[Run, list[ArtifactRecord]]:
+    """Those that are wanted, in the folder if one is given."""
+    from worker.cli.door import run_of
 
-    async with opened(load_settings(home)) as store:
-        return store.files, run_of(await task_of(store, task_id), number)
+    async with site.open() as door:
+        run = run_of(await door.task(task_id), number)
+        wanted = _wanted(run, names)
+        if folder is not None:
+            await _download(door, task_id, run, wanted, folder)
+        return run, wanted
 
 
 def _wanted(run: Run, names: tuple[str, ...]) -> list[ArtifactRecord]:
@@ -77,21 +81,20 @@ def _wanted(run: Run, names: tuple[str, ...]) -> list[ArtifactRecord]:
     return [recorded[name] for name in dict.fromkeys(names)]
 
 
-def _download(files: Files, task_id: str, run: Run, wanted: list[ArtifactRecord], folder: Path) -> None:
+async def _download(door: Door, task_id: str, run: Run, wanted: list[ArtifactRecord], folder: Path) -> None:
     from engine.artifacts import FolderStore
     from worker.cli.failure import Failure
 
-    target = FolderStore(folder.absolute())
-    kept = files.run(task_id, run.number)
+    target = FolderStore(folder)
     for artifact in wanted:
         try:
-            file = kept.open(artifact.name)
+            file = await door.artifact(task_id, run, artifact)
         except FileNotFoundError:
             message = f"{artifact.name} is not here: it is kept where the worker runs, or was removed"
             raise Failure(exit_codes.NO_INPUT, message) from None
         with file:
             try:
-                target.put(artifact.name, _verified(file, artifact))
+                await asyncio.to_thread(target.put, artifact.name, _verified(file, artifact))
             except OSError as error:
                 message = f"{artifact.name} cannot be written to {folder}: {error.strerror}"
                 raise Failure(exit_codes.CANNOT_CREATE, message) from None

@@ -7,18 +7,17 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli import exit_codes
 from worker.cli.options import ScriptName, json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
-    from worker.daemons.wiring import Store
+    from worker.cli.door import Door, Site
     from worker.model import Cancelled, Status
-    from worker.model.audit import AuditEntry
 
 _SAID = {
     "cancelled": "cancelled; it never starts",
@@ -44,9 +43,9 @@ class _Choice:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before --script and --all-pending.")
 @click.option("--why", metavar="TEXT", default="", help="Kept with the record and shown to whoever looks.")
 @json_option("{tasks}, each with its outcome,")
-@click.pass_obj
+@pass_site
 def command(
-    home: Path,
+    site: Site,
     task_ids: tuple[str, ...],
     script: str | None,
     pending: bool,
@@ -68,7 +67,7 @@ def command(
     """
     choice = _Choice(task_ids, script, pending, yes)
     _check(choice)
-    answers = asyncio.run(_cancel(home, choice, why))
+    answers = asyncio.run(_cancel(site, choice, why))
     if as_json:
         from worker.cli.document import cancelled
         from worker.cli.terminal import print_json
@@ -88,51 +87,28 @@ def _check(choice: _Choice) -> None:
         raise click.UsageError("which tasks? name them, or give --script NAME or --all-pending")
 
 
-async def _cancel(home: Path, choice: _Choice, why: str) -> list[tuple[str, Cancelled]]:
-    from worker.cli.deployment import opened
-    from worker.cli.local import local_principal, record
-    from worker.config import load_settings
-    from worker.operations.cancel import cancel
-
-    settings = load_settings(home)
-    async with opened(settings) as store:
+async def _cancel(site: Site, choice: _Choice, why: str) -> list[tuple[str, Cancelled]]:
+    async with site.open() as door:
         if choice.task_ids:
-            ids = list(dict.fromkeys(choice.task_ids))
-            by = local_principal().name
-            answers = [answer async for answer in cancel(store.records, ids, by=by, why=why)]
+            answers = door.cancel(list(dict.fromkeys(choice.task_ids)), why=why)
         else:
-            answers = [answer async for answer in await _many(store, choice, why)]
-        await record(settings, store, _entries(choice, answers))
-        return answers
+            answers = await _many(door, choice, why)
+        return [answer async for answer in answers]
 
 
-def _entries(choice: _Choice, answers: list[tuple[str, Cancelled]]) -> list[AuditEntry]:
-    """One for each task that was named, and one for all that were meant together: their records say the rest."""
-    from worker.cli.local import entry
-
-    action, done = "tasks.cancel", ("cancelled", "requested", "already")
-    outcomes = [(task_id, answer.outcome.value) for task_id, answer in answers]
-    if choice.task_ids:
-        return [entry(action, task_id, done=outcome in done, detail=outcome) for task_id, outcome in outcomes]
-    which = "waiting" if choice.pending else "waiting or running"
-    return [entry(action, choice.script or "*", detail=f"all {which}: {len(answers)} tasks")]
-
-
-async def _many(store: Store, choice: _Choice, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
-    from worker.cli.local import local_principal
+async def _many(door: Door, choice: _Choice, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
     from worker.model import Status
-    from worker.operations.cancel import cancel_all
 
     statuses = (Status.PENDING,) if choice.pending else (Status.PENDING, Status.RUNNING)
     if not choice.yes:
-        await _confirm(store, choice.script, statuses)
-    return cancel_all(store.records, statuses, script=choice.script, by=local_principal().name, why=why)
+        await _confirm(door, choice.script, statuses)
+    return door.cancel_all(statuses, script=choice.script, why=why)
 
 
-async def _confirm(store: Store, script: str | None, statuses: tuple[Status, ...]) -> None:
+async def _confirm(door: Door, script: str | None, statuses: tuple[Status, ...]) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("say --yes to cancel all of them without being asked")
-    totals = [(await store.records.list(script=script, status=s, limit=1)).total for s in statuses]
+    totals = [(await door.tasks(script=script, status=s, limit=1, before=None)).total for s in statuses]
     what = " and ".join(f"{total} {status.value}" for total, status in zip(totals, statuses, strict=True))
     click.confirm(f"Cancel {what}{f' of {script}' if script else ''}?", abort=True, err=True)
 

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from worker.cli import exit_codes
+from worker.cli.door import Away
 from worker.cli.failure import Failure, unknown
 
 if TYPE_CHECKING:
     from engine.plugin import Prepared
     from worker.config import Catalog, Settings
     from worker.daemons.wiring import Store
-    from worker.model import Run, Task
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def store_failures() -> Iterator[None]:
     """Turn what the store may raise into failures with an exit code."""
     from worker.daemons.wiring import NotReachable
     from worker.embedded import EmbeddedError
-    from worker.store import InvalidName, StoreError, UnknownTask
+    from worker.store import InvalidName, StoreError, StoreUnavailable, UnknownTask
 
     try:
         yield
@@ -29,7 +29,9 @@ def store_failures() -> Iterator[None]:
         raise Failure(exit_codes.NO_INPUT, str(error)) from error
     except InvalidName as error:
         raise Failure(exit_codes.USAGE, str(error)) from error
-    except (NotReachable, StoreError, EmbeddedError) as error:
+    except (NotReachable, StoreUnavailable) as error:
+        raise Away("the store", str(error)) from error
+    except (StoreError, EmbeddedError) as error:
         raise Failure(exit_codes.UNAVAILABLE, str(error)) from error
 
 
@@ -40,7 +42,7 @@ async def opened(settings: Settings) -> AsyncIterator[Store]:
 
     with store_failures():
         if settings.embedded and not store_runs(settings):
-            raise Failure(exit_codes.UNAVAILABLE, f"no store runs for {settings.home}: start one with `penstock up`")
+            raise Away("the store", f"no store runs for {settings.home}: start one with `penstock up`")
         async with open_store(settings) as store:
             yield store
 
@@ -58,23 +60,3 @@ def script_of(catalog: Catalog, name: str) -> Prepared:
     if found is None:
         raise unknown("script", name, sorted(catalog.scripts))
     return found
-
-
-async def task_of(store: Store, task_id: str) -> Task:
-    """Raises Failure for an id that is unknown, or none at all."""
-    from worker.model import TASK_ID
-
-    task = await store.records.get(task_id) if TASK_ID.match(task_id) else None
-    if task is None:
-        raise Failure(exit_codes.NO_INPUT, f"no task {task_id[:100]!r}")
-    return task
-
-
-def run_of(task: Task, number: int | None) -> Run:
-    """The run of that number, the newest without one."""
-    if number is None:
-        return task.runs[-1]
-    for run in task.runs:
-        if run.number == number:
-            return run
-    raise Failure(exit_codes.NO_INPUT, f"task {task.id} has no run {number}; its newest is {task.runs[-1].number}")

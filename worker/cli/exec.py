@@ -47,11 +47,13 @@ def command(
       penstock exec sign-file --payload payload.json --keep out/ --json
       echo '{"file": "README.md"}' | penstock exec sign-file --payload -
     """
+    from worker.cli.door import Form
     from worker.cli.execution import Execution, execute_here
     from worker.cli.payload import payload_from
 
     settings, prepared = _prepared(home, script)
-    payload = payload_from(parameters, source, schema=prepared.schema, max_bytes=prepared.script.limits.payload_bytes)
+    form = Form(prepared.schema.document, prepared.script.limits.payload_bytes)
+    payload = payload_from(parameters, source, form=form)
     execution = Execution(
         task_id=_checked(task_id),
         run_id=run_id,

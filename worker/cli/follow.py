@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
+from worker.cli.door import Away, Door
+from worker.cli.failure import Failure
 from worker.cli.output import LogOutput
 from worker.cli.terminal import local_time
-from worker.daemons.wiring import Store
-from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, LiveLogPart, Run, Task
-from worker.operations.logs import open_log
-from worker.store import StoreUnavailable, UnknownTask
+from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, Run, Task
 
 _T = TypeVar("_T")
 
@@ -42,7 +41,7 @@ class Place:
 
 
 async def follow(
-    store: Store,
+    door: Door,
     task_id: str,
     output: LogOutput | None,
     tell: Callable[[str], None],
@@ -53,16 +52,16 @@ async def follow(
     """Show the log from `place` on, with all further runs, until the task is final; its record.
 
     `place` moves along. `output` None shows nothing and only waits. `tell` hears what a person should know besides.
-    Raises StoreUnavailable when the store stays away for `patience_s`, UnknownTask when the task was removed meanwhile.
+    Raises Away when nobody answers for `patience_s`, Failure (66) when the task was removed meanwhile.
     """
-    async with _waiting_told(store, task_id, tell):
+    async with _waiting_told(door, task_id, tell):
         while True:
-            read = partial(_follow_run, store, task_id, output, tell, place)
+            read = partial(_follow_run, door, task_id, output, tell, place)
             await _patiently(read, tell, patience_s)
-            task = await _patiently(partial(_ended, store, task_id, place.run), tell, patience_s)
+            task = await _patiently(partial(_ended, door, task_id, place.run), tell, patience_s)
             run = task.runs[place.run]
             if output:
-                _show_rest(store, task_id, run, output, tell, place)
+                await _show_rest(door, task_id, run, output, tell, place)
             if task.status in FINAL and task.runs[-1].number == place.run:
                 return task
             tell(f"run {run.number} ended: {run.status.value} ({run.reason}); another one follows")
@@ -70,9 +69,9 @@ async def follow(
 
 
 async def _follow_run(
-    store: Store, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
+    door: Door, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
 ) -> None:
-    async with aclosing(live_parts(store, task_id, place)) as parts:
+    async with aclosing(door.live_log(task_id, place.run, place.after)) as parts:
         async for part in parts:
             place.after = part.id
             match part:
@@ -90,12 +89,6 @@ async def _follow_run(
                     return
 
 
-def live_parts(store: Store, task_id: str, place: Place) -> AsyncGenerator[LiveLogPart, None]:
-    """The live view from `place` on; close it."""
-    parts = store.live_log.follow(task_id, place.run, place.after)
-    return cast("AsyncGenerator[LiveLogPart, None]", parts)
-
-
 async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None], patience_s: float) -> _T:
     """Call again while the store is away, for a while. For calls that go on where they were."""
     loop = asyncio.get_running_loop()
@@ -104,23 +97,21 @@ async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], No
         called_s = loop.time()
         try:
             return await call()
-        except StoreUnavailable:
+        except Away as error:
             # A call that lasted has found the store there in between.
             if away_since_s is None or loop.time() - called_s > patience_s:
                 away_since_s = loop.time()
-                tell("the store does not answer; waiting for it")
+                tell(f"{error.who} does not answer; waiting for it")
             elif loop.time() - away_since_s > patience_s:
                 raise
             await asyncio.sleep(_MOST_SELDOM_S)
 
 
-async def _ended(store: Store, task_id: str, number: int) -> Task:
+async def _ended(door: Door, task_id: str, number: int) -> Task:
     """The record, once that run is final. The end of its log may be seen before that."""
     pause_s = _FIRST_LOOK_S
     while True:
-        task = await store.records.get(task_id)
-        if task is None:
-            raise UnknownTask(f"task {task_id} was removed")
+        task = await door.task(task_id)
         for run in task.runs:
             if run.number == number and run.status in FINAL:
                 return task
@@ -128,8 +119,8 @@ async def _ended(store: Store, task_id: str, number: int) -> Task:
         pause_s = min(_MOST_SELDOM_S, pause_s * 2)
 
 
-def _show_rest(
-    store: Store, task_id: str, run: Run, output: LogOutput, tell: Callable[[str], None], place: Place
+async def _show_rest(
+    door: Door, task_id: str, run: Run, output: LogOutput, tell: Callable[[str], None], place: Place
 ) -> None:
     """What of the finished log was not seen live."""
     if place.shown >= run.log_bytes:
@@ -137,26 +128,25 @@ def _show_rest(
         return
     output.end_line(drop=True)  # it is in the rest
     try:
-        file = open_log(store.files, task_id, run)
+        file = await door.kept_log(task_id, run, place.shown)
     except FileNotFoundError:
         tell(f"{run.log_bytes - place.shown} bytes of the log are not shown: it is kept where the worker ran")
         return
-    file.seek(place.shown)
     output.copy(file)
     place.shown = run.log_bytes
 
 
 @asynccontextmanager
-async def _waiting_told(store: Store, task_id: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
+async def _waiting_told(door: Door, task_id: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
     """Say once what is waited for when nobody takes the task."""
 
     async def watch() -> None:
         await asyncio.sleep(_WAITING_S)
         try:
-            task = await store.records.get(task_id)
-        except StoreUnavailable:
+            task = await door.task(task_id)
+        except Failure:
             return
-        if task and task.status.value == "pending":
+        if task.status.value == "pending":
             due_in_s = ((task.due_at or 0) / 1000) - time.time()
             if due_in_s > 0:
                 tell(f"it is not due before {local_time(task.due_at)}")

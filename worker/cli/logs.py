@@ -8,17 +8,17 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli import exit_codes
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Door, Site
     from worker.cli.follow import Place
     from worker.cli.output import LogOutput
-    from worker.daemons.wiring import Store
     from worker.model import Run, Task
 
 # What a running task has written so far comes at once; after this long without more that was all.
@@ -30,8 +30,8 @@ _SO_FAR_S = 0.5
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the task has ended.")
 @click.option("--run", "number", metavar="N", type=click.IntRange(0), help="The log of this run [default: the newest].")
 @click.option("--tail", metavar="N", type=click.IntRange(0), help="Only the last N lines of what is there.")
-@click.pass_obj
-def command(home: Path, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
+@pass_site
+def command(site: Site, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
     """Print the log of a task.
 
     While the task runs: what there is so far, or with -f also what comes. To a terminal control sequences other than
@@ -45,34 +45,32 @@ def command(home: Path, task_id: str, following: bool, number: int | None, tail:
     """
     from worker.cli.interrupt import interruptible
 
-    return asyncio.run(interruptible(_logs(home, task_id, following, number, tail)))
+    return asyncio.run(interruptible(_logs(site, task_id, following, number, tail)))
 
 
-async def _logs(home: Path, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
-    from worker.cli.deployment import opened, run_of, task_of
+async def _logs(site: Site, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
+    from worker.cli.door import run_of
     from worker.cli.output import LogOutput
-    from worker.config import load_settings
 
-    async with opened(load_settings(home)) as store:
-        task = await task_of(store, task_id)
+    async with site.open() as door:
+        task = await door.task(task_id)
         run = run_of(task, number)
         output = LogOutput(sys.stdout)
         try:
             if run.status.final:
-                _print_kept(store, task, run, output, tail)
+                await _print_kept(door, task, run, output, tail)
             else:
-                await _print_live(store, task, run, output, following, tail)
+                await _print_live(door, task, run, output, following, tail)
         finally:
             await output.close()
         return exit_codes.BROKEN_PIPE if output.gone else exit_codes.COMPLETED
 
 
-def _print_kept(store: Store, task: Task, run: Run, output: LogOutput, tail: int | None) -> None:
+async def _print_kept(door: Door, task: Task, run: Run, output: LogOutput, tail: int | None) -> None:
     from worker.cli.failure import Failure
-    from worker.operations.logs import open_log
 
     try:
-        file = open_log(store.files, task.id, run)
+        file = await door.kept_log(task.id, run)
     except FileNotFoundError:
         if run.log_bytes:
             message = f"the log of task {task.id} is not here: it is kept where its worker runs, or was removed"
@@ -82,31 +80,30 @@ def _print_kept(store: Store, task: Task, run: Run, output: LogOutput, tail: int
         output.copy(file)
     else:
         with file:
-            output.write(_last_lines(file, tail))
+            output.write(await asyncio.to_thread(_last_lines, file, tail))
 
 
-async def _print_live(store: Store, task: Task, run: Run, output: LogOutput, following: bool, tail: int | None) -> None:
+async def _print_live(door: Door, task: Task, run: Run, output: LogOutput, following: bool, tail: int | None) -> None:
     from worker.cli.follow import Place, follow
     from worker.cli.notice import notice
 
     place = Place(run.number, whole=False)
     if not following or tail is not None:
-        so_far = await _so_far(store, task.id, place)
+        so_far = await _so_far(door, task.id, place)
         if not following and not so_far:
             notice(f"task {task.id} is {run.status.value} and has written nothing so far")
         output.write(so_far if tail is None else _last_lines(so_far.splitlines(keepends=True), tail))
     if following:
-        await follow(store, task.id, output, notice, place)
+        await follow(door, task.id, output, notice, place)
 
 
-async def _so_far(store: Store, task_id: str, place: Place) -> bytes:
+async def _so_far(door: Door, task_id: str, place: Place) -> bytes:
     """What the live log has now; `place` is moved behind it."""
-    from worker.cli.follow import live_parts
     from worker.model import LiveGap, LiveLines
 
     found: list[bytes] = []
     begun_ms = time.time_ns() // 1_000_000
-    async with aclosing(live_parts(store, task_id, place)) as parts:
+    async with aclosing(door.live_log(task_id, place.run, place.after)) as parts:
         while True:
             asked = asyncio.ensure_future(anext(parts, None))
             await asyncio.wait({asked}, timeout=_SO_FAR_S)

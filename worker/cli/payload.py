@@ -10,8 +10,9 @@ from typing import Any, BinaryIO
 import click
 
 from engine.errors import PayloadError, Problem
-from engine.schema import Schema, dump_payload, parse_payload
+from engine.schema import dump_payload, parse_payload
 from worker.cli import exit_codes
+from worker.cli.door import Form
 from worker.cli.failure import Failure
 from worker.cli.property_types import Properties
 
@@ -40,19 +41,20 @@ class Parameter:
         return cls(key, text, as_json)
 
 
-def payload_from(arguments: Sequence[str], source: str | None, *, schema: Schema, max_bytes: int) -> bytes:
+def payload_from(arguments: Sequence[str], source: str | None, *, form: Form) -> bytes:
     """The payload as UTF-8 JSON: `source` (a file, "-" for stdin; None for {}) with the `-p` arguments laid over it.
 
     A file alone is passed on as it is. Raises PayloadError for what is no JSON, click.UsageError for arguments that
     contradict each other, Failure for a file that cannot be read.
     """
+    max_bytes = form.max_bytes
     parameters = [Parameter.parse(argument) for argument in arguments]
     _check_once(parameters, source)
     data = b"{}" if source is None else _read(source, max_bytes)
     if not parameters:
         return data
     value = parse_payload(data, max_bytes=max_bytes)
-    properties = Properties(schema.document)
+    properties = Properties(form.schema)
     for parameter in parameters:
         path = properties.path(parameter.key)
         _put(value, path, _value(parameter, path, properties, max_bytes), parameter.key)

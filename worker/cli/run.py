@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli import exit_codes
 from worker.cli.options import json_option, script_argument
+from worker.cli.site import pass_site
 from worker.cli.submitting import task_options
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
     from worker.cli.submitting import TaskOptions
+    from worker.config import Settings
 
 
 @click.command("run", epilog=exit_codes.table())
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors (and, with --json, the log).")
 @json_option("one document on stdout, with the log on stderr,")
-@click.pass_obj
+@pass_site
 def command(
-    home: Path,
+    site: Site,
     script: str,
     parameters: tuple[str, ...],
     source: str | None,
@@ -56,5 +58,13 @@ def command(
     from worker.cli.running import Manner, run_task
     from worker.cli.submitting import request_of
 
-    request = request_of(home, script, parameters, source, options)
-    return run_task(request, Manner(up, not no_follow, timeout_s, quiet, as_json))
+    manner = Manner(_started_from(site) if up else None, not no_follow, timeout_s, quiet, as_json)
+    return run_task(site, request_of(site, script, parameters, source, options), manner)
+
+
+def _started_from(site: Site) -> Settings:
+    from worker.cli.local_door import LocalSite
+
+    if not isinstance(site, LocalSite):
+        raise click.UsageError("--up starts a deployment's own store; a server has a worker of its own")
+    return site.settings

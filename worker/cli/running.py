@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from worker.cli import exit_codes
 from worker.cli.beside import Beside
-from worker.cli.deployment import opened, store_failures, store_runs
+from worker.cli.deployment import store_failures, store_runs
+from worker.cli.door import Door, Site
 from worker.cli.failure import Failure
 from worker.cli.follow import Place, follow
-from worker.cli.local import entry, local_principal, record
 from worker.cli.notice import ending, notice, stored
 from worker.cli.output import LogOutput
-from worker.cli.submitting import Request, submit_to
+from worker.cli.submitting import Request
 from worker.cli.terminal import duration, print_json
-from worker.daemons.wiring import Store
+from worker.config import Settings
 from worker.model import Task
 
 # How many stores of others `run --up` uses, one after the other, before it gives up.
@@ -30,23 +30,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Manner:
     """How `run` goes about it; its options."""
 
-    up: bool
+    up: Settings | None
+    """Those of the deployment that is started for this task when it does not run."""
     follow: bool
     timeout_s: float | None
     quiet: bool
     as_json: bool
 
 
-def run_task(request: Request, manner: Manner) -> int:
+def run_task(site: Site, request: Request, manner: Manner) -> int:
     """The exit code. Blocks until the task has ended, or until it is not waited for any more."""
-    return asyncio.run(_Running(request, manner).run())
+    return asyncio.run(_Running(site, request, manner).run())
 
 
 class _Running:
-    def __init__(self, request: Request, manner: Manner) -> None:
+    def __init__(self, site: Site, request: Request, manner: Manner) -> None:
+        self._site = site
         self._request = request
         self._manner = manner
-        self._settings = request.deployment.settings
         self._task_id = request.task_id
         self._accepted = False
         self._place = Place(0)
@@ -80,19 +81,20 @@ class _Running:
 
     def _store_was_ended(self, failure: Failure) -> bool:
         """With --up we used a store of another process, such as another `run --up`, and that is gone now."""
-        return self._manner.up and failure.exit_code == exit_codes.UNAVAILABLE and self._settings.embedded
+        return self._manner.up is not None and self._manner.up.embedded and failure.exit_code == exit_codes.UNAVAILABLE
 
     async def _start_beside(self) -> Beside | None:
-        if not self._manner.up:
+        settings = self._manner.up
+        if settings is None:
             return None
-        if not self._settings.embedded:
+        if not settings.embedded:
             self._tell("a broker is configured, so --up has nothing to start")
             return None
         with store_failures():
-            if store_runs(self._settings):
+            if store_runs(settings):
                 return None
         self._tell("starting the store and a worker for this task")
-        beside = Beside(self._settings)
+        beside = Beside(settings)
         try:
             with store_failures():
                 await beside.ready()
@@ -102,32 +104,32 @@ class _Running:
         return beside
 
     async def _with_store(self, beside: Beside | None) -> int:
-        async with opened(self._settings) as store:
+        async with self._site.open() as door:
             if not self._accepted:
-                accepted = await submit_to(store, self._request)
+                accepted = await door.submit(self._request)
                 self._accepted = True
                 self._task_id = accepted.task_id
                 self._tell(f"task {self._task_id}" + ("" if accepted.created else " was there already"))
             task_id = self._task_id
             try:
                 async with asyncio.timeout(self._manner.timeout_s):
-                    task = await self._watch(store, beside)
+                    task = await self._watch(door, beside)
             except TimeoutError:
                 if beside:
-                    await self._cancel(store, "not ended in time")
+                    await self._cancel(door, "not ended in time")
                 fate = "is cancelled" if beside else f"goes on; look at it with `penstock show {task_id}`"
                 raise Failure(exit_codes.TRY_AGAIN, f"task {task_id} has not ended in time and {fate}") from None
             except asyncio.CancelledError:
                 if beside:
-                    await self._cancel(store, "interrupted")
+                    await self._cancel(door, "interrupted")
                 raise
         return self._report(task)
 
-    async def _cancel(self, store: Store, why: str) -> None:
-        await store.records.cancel(self._task_id, local_principal().name, why)
-        await record(self._settings, store, [entry("tasks.cancel", self._task_id, detail=why)])
+    async def _cancel(self, door: Door, why: str) -> None:
+        async for _ in door.cancel([self._task_id], why=why):
+            pass
 
-    async def _watch(self, store: Store, beside: Beside | None) -> Task:
+    async def _watch(self, door: Door, beside: Beside | None) -> Task:
         """Follow to the end, unless the worker that was started for it ends first."""
         output = None
         if self._manner.follow:
@@ -135,7 +137,7 @@ class _Running:
         loop = asyncio.get_running_loop()
         following = loop.create_task(
             follow(
-                store,
+                door,
                 self._task_id,
                 output,
                 self._tell,

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli.options import json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
     from worker.model import CancelRequest, Run, Task
 
 
 @click.command("show")
 @click.argument("task_id", metavar="ID")
 @json_option("the task")
-@click.pass_obj
-def command(home: Path, task_id: str, as_json: bool) -> int:
+@pass_site
+def command(site: Site, task_id: str, as_json: bool) -> int:
     """Show a task and its runs.
 
     When each run was recorded, claimed, started and ended, and why; how many more are allowed; who cancelled it.
@@ -31,7 +32,7 @@ def command(home: Path, task_id: str, as_json: bool) -> int:
       penstock show 6f1c2f0e-...
       penstock show report-2026-11 --json | jq .runs
     """
-    task = asyncio.run(_task(home, task_id))
+    task = asyncio.run(_task(site, task_id))
     if as_json:
         from worker.cli.document import of_task
         from worker.cli.terminal import print_json
@@ -42,12 +43,9 @@ def command(home: Path, task_id: str, as_json: bool) -> int:
     return 0
 
 
-async def _task(home: Path, task_id: str) -> Task:
-    from worker.cli.deployment import opened, task_of
-    from worker.config import load_settings
-
-    async with opened(load_settings(home)) as store:
-        return await task_of(store, task_id)
+async def _task(site: Site, task_id: str) -> Task:
+    async with site.open() as door:
+        return await door.task(task_id)
 
 
 def _show(task: Task) -> None:

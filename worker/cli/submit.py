@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli.options import json_option, script_argument
+from worker.cli.site import pass_site
 from worker.cli.submitting import task_options
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
     from worker.cli.submitting import Accepted, Request, TaskOptions
 
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 @script_argument()
 @task_options
 @json_option("the id and whether the task is new")
-@click.pass_obj
+@pass_site
 def command(
-    home: Path,
+    site: Site,
     script: str,
     parameters: tuple[str, ...],
     source: str | None,
@@ -43,7 +44,7 @@ def command(
     """
     from worker.cli.submitting import request_of
 
-    accepted = asyncio.run(_submit(request_of(home, script, parameters, source, options)))
+    accepted = asyncio.run(_submit(site, request_of(site, script, parameters, source, options)))
     if as_json:
         from worker.cli.terminal import print_json
 
@@ -60,9 +61,6 @@ def command(
     return 0
 
 
-async def _submit(request: Request) -> Accepted:
-    from worker.cli.deployment import opened
-    from worker.cli.submitting import submit_to
-
-    async with opened(request.deployment.settings) as store:
-        return await submit_to(store, request)
+async def _submit(site: Site, request: Request) -> Accepted:
+    async with site.open() as door:
+        return await door.submit(request)

@@ -6,23 +6,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from worker.cli import exit_codes
-from worker.cli.deployment import script_of
-from worker.cli.failure import Failure
 from worker.cli.moment import Moment, MomentType
-from worker.cli.notice import notice
 from worker.cli.options import payload_options
-from worker.cli.payload import payload_from
 
 if TYPE_CHECKING:
-    from engine.plugin import Prepared
-    from worker.daemons.wiring import Deployment, Store
-    from worker.model.audit import Result
+    from worker.cli.door import Site
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 # What a listing shows is kept short, as is what a record keeps.
@@ -46,11 +38,19 @@ class TaskOptions:
 class Request:
     """A task that is wanted. `payload` is UTF-8 JSON and not checked yet."""
 
-    deployment: Deployment
-    prepared: Prepared
+    script: str
     payload: bytes
     task_id: str
     options: TaskOptions
+
+    def times(self, now_ms: int) -> tuple[int | None, int | None]:
+        """When it is due, and its deadline, in milliseconds; durations count from `now_ms`."""
+        due, deadline = self.options.due, self.options.deadline
+        due_at = due.ms(now_ms) if due else None
+        deadline_at = deadline.ms(now_ms) if deadline else None
+        if deadline_at is not None and deadline_at <= max(now_ms, due_at or 0):
+            raise click.UsageError("the deadline has passed before the task can start")
+        return due_at, deadline_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,12 @@ _TASK_OPTIONS = (
 
 
 def request_of(
-    home: Path, script: str, parameters: tuple[str, ...], source: str | None, options: TaskOptions
+    site: Site, script: str, parameters: tuple[str, ...], source: str | None, options: TaskOptions
 ) -> Request:
-    """Reads the deployment and the payload. Raises for a wrong deployment, an unknown script, an unreadable payload."""
-    from worker.daemons.wiring import open_deployment
+    """Reads the script and the payload. Raises for a wrong deployment, an unknown script, an unreadable payload."""
+    import asyncio
+
+    from worker.cli.payload import payload_from
     from worker.model import TASK_ID
 
     task_id, tags = options.task_id, options.tags
@@ -136,72 +138,7 @@ def request_of(
             raise click.UsageError(f"a tag has 1 to {_TAG_CHARS} printable characters, not {tag[:80]!r}")
     if options.key is not None and not (0 < len(options.key) <= _KEY_CHARS and options.key.isprintable()):
         raise click.UsageError(f"an idempotency key has 1 to {_KEY_CHARS} printable characters")
-    deployment = open_deployment(home)
-    prepared = script_of(deployment.catalog, script)
-    if not prepared.script.enabled:
-        raise Failure(exit_codes.NOT_ALLOWED, f"the script {script} is disabled")
-    limit = prepared.script.limits.payload_bytes
-    payload = payload_from(parameters, source, schema=prepared.schema, max_bytes=limit)
+    form = asyncio.run(site.form(script))
+    payload = payload_from(parameters, source, form=form)
     # An id of our own, so that a submission whose answer was lost can be repeated.
-    return Request(deployment, prepared, payload, task_id or str(uuid.uuid4()), options)
-
-
-async def submit_to(store: Store, request: Request) -> Accepted:
-    """Record and publish. Raises PayloadError with every violation, Failure for a conflict."""
-    from engine.errors import PayloadError
-    from worker.broker import BrokerAway
-    from worker.cli.local import local_principal, record
-    from worker.daemons.sources import publisher
-    from worker.model.audit import AuditEntry
-    from worker.operations.submit import Conflict, submit
-
-    options, settings = request.options, request.deployment.settings
-
-    async def audit(result: Result, detail: str, digest: str | None = None) -> None:
-        name = request.prepared.script.name
-        entry = AuditEntry.by(local_principal(), "scripts.execute", result, name, digest=digest, detail=detail)
-        await record(settings, store, [entry])
-
-    due_at, deadline = await _times(store, options)
-    try:
-        submitted = await submit(
-            request.prepared,
-            request.payload,
-            records=store.records,
-            publisher=publisher(request.deployment, store),
-            default_queue=settings.default_queue,
-            trigger="cli",
-            principal=local_principal(),
-            task_id=request.task_id,
-            tags=options.tags,
-            priority=options.priority,
-            due_at=due_at,
-            deadline=deadline,
-            key=options.key,
-        )
-    except Conflict as error:
-        await audit("failed", "conflict")
-        raise Failure(exit_codes.DATA, f"conflict: {error}") from None
-    except PayloadError as error:
-        await audit("failed", f"malformed payload, {len(error.problems)} problems")
-        raise
-    except BrokerAway:
-        await audit("allowed", request.task_id)
-        # The error's text may hold the URL with its password.
-        notice("the task is recorded, but the broker cannot be reached; a worker publishes it when it is back")
-        return Accepted(request.task_id, True, False)
-    await audit("allowed", submitted.task_id, submitted.digest)
-    return Accepted(submitted.task_id, submitted.created, True)
-
-
-async def _times(store: Store, options: TaskOptions) -> tuple[int | None, int | None]:
-    """When it is due, and its deadline. Durations count from now by the clock that will be looked at."""
-    if not options.due and not options.deadline:
-        return None, None
-    seconds, microseconds = await store.redis.time()
-    now_ms = seconds * 1000 + microseconds // 1000
-    due_at = options.due.ms(now_ms) if options.due else None
-    deadline = options.deadline.ms(now_ms) if options.deadline else None
-    if deadline is not None and deadline <= max(now_ms, due_at or 0):
-        raise click.UsageError("the deadline has passed before the task can start")
-    return due_at, deadline
+    return Request(script, payload, task_id or str(uuid.uuid4()), options)

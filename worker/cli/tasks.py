@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli.options import ScriptName, json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
     from worker.model import Task, TaskPage
 
 _STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout", "cancelled")
@@ -24,8 +25,8 @@ _STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout"
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=50, help="At most so many [default: 50].")
 @click.option("--before", metavar="CURSOR", help="Go on after a page: its `next`.")
 @json_option("{tasks, total, next}")
-@click.pass_obj
-def command(home: Path, script: str | None, status: str | None, limit: int, before: str | None, as_json: bool) -> int:
+@pass_site
+def command(site: Site, script: str | None, status: str | None, limit: int, before: str | None, as_json: bool) -> int:
     """List the tasks, newest first.
 
     \b
@@ -34,7 +35,7 @@ def command(home: Path, script: str | None, status: str | None, limit: int, befo
       penstock tasks --script sign-file --status failed
       penstock tasks --json | jq -r '.tasks[].taskId'
     """
-    page = asyncio.run(_page(home, script, status, limit, before))
+    page = asyncio.run(_page(site, script, status, limit, before))
     if as_json:
         from worker.cli.document import in_list
         from worker.cli.terminal import print_json
@@ -45,15 +46,11 @@ def command(home: Path, script: str | None, status: str | None, limit: int, befo
     return 0
 
 
-async def _page(home: Path, script: str | None, status: str | None, limit: int, before: str | None) -> TaskPage:
-    from worker.cli.deployment import opened
-    from worker.config import load_settings
+async def _page(site: Site, script: str | None, status: str | None, limit: int, before: str | None) -> TaskPage:
     from worker.model import Status
 
-    async with opened(load_settings(home)) as store:
-        return await store.records.list(
-            script=script, status=Status(status) if status else None, limit=limit, before=before
-        )
+    async with site.open() as door:
+        return await door.tasks(script=script, status=Status(status) if status else None, limit=limit, before=before)
 
 
 def _show(page: TaskPage) -> None:

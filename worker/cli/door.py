@@ -1,0 +1,91 @@
+"""Door: what the commands ask for, wherever the tasks are. One door leads to a deployment's own store, one to a server.
+
+A command works at a `Site`, and opens its `Door` when it needs the tasks. Both doors answer with the same values and
+fail with the same `Failure`, so that what a command prints and its exit code do not depend on which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from worker.cli import exit_codes
+from worker.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from worker.cli.submitting import Accepted, Request
+    from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+
+
+class Away(Failure):
+    """Whoever keeps the tasks does not answer for now; what only reads may be asked again."""
+
+    def __init__(self, who: str, message: str) -> None:
+        self.who = who
+        super().__init__(exit_codes.UNAVAILABLE, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a payload has to look like: the JSON Schema of the script, and how large it may be."""
+
+    schema: Mapping[str, Any]
+    max_bytes: int
+
+
+class Door(Protocol):
+    """Every call may raise Away, and Failure with the exit code of what is wrong."""
+
+    async def task(self, task_id: str) -> Task:
+        """Raises Failure (66) for an id that is unknown, or none at all."""
+
+    async def tasks(self, *, script: str | None, status: Status | None, limit: int, before: str | None) -> TaskPage:
+        """Newest first."""
+
+    async def submit(self, request: Request) -> Accepted:
+        """Raises PayloadError with every violation, Failure (65) for a conflict."""
+
+    def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
+        """The answer for each id, in their order; `unknown` is no failure."""
+
+    def cancel_all(
+        self, statuses: Sequence[Status], *, script: str | None, why: str
+    ) -> AsyncIterator[tuple[str, Cancelled]]:
+        """Whatever has one of the statuses when it is reached."""
+
+    def live_log(self, task_id: str, run: int, after: str) -> AsyncGenerator[LiveLogPart, None]:
+        """The log as it comes, from behind the part `after` ("0": from the beginning) to its end; close it."""
+
+    async def kept_log(self, task_id: str, run: Run, offset: int = 0) -> BinaryIO:
+        """The log of a run that has ended, from that byte on. FileNotFoundError when there is none there."""
+
+    async def artifact(self, task_id: str, run: Run, artifact: ArtifactRecord) -> BinaryIO:
+        """Its bytes, not compared with the record yet. FileNotFoundError when it is not there."""
+
+
+class Site(Protocol):
+    """Where a command works."""
+
+    def open(self) -> AbstractAsyncContextManager[Door]:
+        """Raises Away when nobody answers there."""
+
+    async def scripts(self) -> list[dict[str, Any]]:
+        """All scripts, as `scripts --json` lists them."""
+
+    async def script(self, name: str) -> dict[str, Any]:
+        """All that one declares. Raises Failure (64) for an unknown one."""
+
+    async def form(self, script: str) -> Form:
+        """Raises Failure: 64 for an unknown script, 77 for one that is disabled."""
+
+
+def run_of(task: Task, number: int | None) -> Run:
+    """The run of that number, the newest without one."""
+    if number is None:
+        return task.runs[-1]
+    for run in task.runs:
+        if run.number == number:
+            return run
+    raise Failure(exit_codes.NO_INPUT, f"task {task.id} has no run {number}; its newest is {task.runs[-1].number}")

@@ -1,0 +1,196 @@
+"""Local door: the deployment in a folder of this machine, its store and its files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from worker.cli import exit_codes
+from worker.cli.deployment import opened, script_of, store_failures
+from worker.cli.door import Door, Form
+from worker.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from worker.cli.submitting import Accepted, Request
+    from worker.config import Settings
+    from worker.daemons.wiring import Deployment, Store
+    from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+    from worker.model.audit import AuditEntry, Result
+
+
+class LocalSite:
+    """Reads the deployment when it is first asked for something, and once."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises DeclarationError."""
+        from worker.config import load_settings
+
+        return load_settings(self.home)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """Raises DeclarationError with every problem of the settings and of all scripts."""
+        from worker.daemons.wiring import open_deployment
+
+        return open_deployment(self.home)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Door]:
+        async with opened(self.settings) as store:
+            yield LocalDoor(self, store)
+
+    async def scripts(self) -> list[dict[str, Any]]:
+        from worker.cli.script_document import script_summary
+
+        deployment = self.deployment
+        return [script_summary(prepared, deployment.settings.default_queue) for prepared in deployment.catalog]
+
+    async def script(self, name: str) -> dict[str, Any]:
+        from worker.cli.script_document import script_details, script_summary
+
+        prepared = script_of(self.deployment.catalog, name)
+        return {**script_summary(prepared, self.deployment.settings.default_queue), **script_details(prepared)}
+
+    async def form(self, script: str) -> Form:
+        prepared = script_of(self.deployment.catalog, script)
+        if not prepared.script.enabled:
+            raise Failure(exit_codes.NOT_ALLOWED, f"the script {script} is disabled")
+        return Form(prepared.schema.document, prepared.script.limits.payload_bytes)
+
+
+class LocalDoor:
+    """For as long as its store is open."""
+
+    def __init__(self, site: LocalSite, store: Store) -> None:
+        self._site = site
+        self._store = store
+
+    async def task(self, task_id: str) -> Task:
+        from worker.model import TASK_ID
+
+        with store_failures():
+            task = await self._store.records.get(task_id) if TASK_ID.match(task_id) else None
+        if task is None:
+            raise Failure(exit_codes.NO_INPUT, f"no task {task_id[:100]!r}")
+        return task
+
+    async def tasks(self, *, script: str | None, status: Status | None, limit: int, before: str | None) -> TaskPage:
+        with store_failures():
+            return await self._store.records.list(script=script, status=status, limit=limit, before=before)
+
+    async def submit(self, request: Request) -> Accepted:
+        from engine.errors import PayloadError
+        from worker.broker import BrokerAway
+        from worker.cli.local import local_principal
+        from worker.cli.notice import notice
+        from worker.cli.submitting import Accepted
+        from worker.daemons.sources import publisher
+        from worker.operations.submit import Conflict, submit
+
+        deployment, options = self._site.deployment, request.options
+        with store_failures():
+            due_at, deadline = request.times(await self._now_ms() if options.due or options.deadline else 0)
+            try:
+                submitted = await submit(
+                    script_of(deployment.catalog, request.script),
+                    request.payload,
+                    records=self._store.records,
+                    publisher=publisher(deployment, self._store),
+                    default_queue=deployment.settings.default_queue,
+                    trigger="cli",
+                    principal=local_principal(),
+                    task_id=request.task_id,
+                    tags=options.tags,
+                    priority=options.priority,
+                    due_at=due_at,
+                    deadline=deadline,
+                    key=options.key,
+                )
+            except Conflict as error:
+                await self._audit_submit(request, "failed", "conflict")
+                raise Failure(exit_codes.DATA, f"conflict: {error}") from None
+            except PayloadError as error:
+                await self._audit_submit(request, "failed", f"malformed payload, {len(error.problems)} problems")
+                raise
+            except BrokerAway:
+                await self._audit_submit(request, "allowed", request.task_id)
+                # The error's text may hold the URL with its password.
+                notice("the task is recorded, but the broker cannot be reached; a worker publishes it when it is back")
+                return Accepted(request.task_id, True, False)
+            await self._audit_submit(request, "allowed", submitted.task_id, submitted.digest)
+        return Accepted(submitted.task_id, submitted.created, True)
+
+    async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
+        from worker.cli.local import entry, local_principal
+        from worker.operations.cancel import cancel
+
+        entries = []
+        by = local_principal().name
+        try:
+            with store_failures():
+                async for task_id, answer in cancel(self._store.records, task_ids, by=by, why=why):
+                    outcome = answer.outcome.value
+                    done = outcome in ("cancelled", "requested", "already")
+                    entries.append(entry("tasks.cancel", task_id, done=done, detail=outcome))
+                    yield task_id, answer
+        finally:
+            await self._record(entries)
+
+    async def cancel_all(
+        self, statuses: Sequence[Status], *, script: str | None, why: str
+    ) -> AsyncIterator[tuple[str, Cancelled]]:
+        from worker.cli.local import entry, local_principal
+        from worker.operations.cancel import cancel_all
+
+        count, by = 0, local_principal().name
+        try:
+            with store_failures():
+                async for answer in cancel_all(self._store.records, statuses, script=script, by=by, why=why):
+                    count += 1
+                    yield answer
+        finally:
+            # One entry for all that were meant together: their records say the rest.
+            which = "waiting" if len(statuses) == 1 else "waiting or running"
+            await self._record([entry("tasks.cancel", script or "*", detail=f"all {which}: {count} tasks")])
+
+    async def live_log(self, task_id: str, run: int, after: str) -> AsyncGenerator[LiveLogPart, None]:
+        parts = cast("AsyncGenerator[LiveLogPart, None]", self._store.live_log.follow(task_id, run, after))
+        with store_failures():
+            async with aclosing(parts):
+                async for part in parts:
+                    yield part
+
+    async def kept_log(self, task_id: str, run: Run, offset: int = 0) -> BinaryIO:
+        from worker.operations.logs import open_log
+
+        file = open_log(self._store.files, task_id, run)
+        file.seek(offset)
+        return file
+
+    async def artifact(self, task_id: str, run: Run, artifact: ArtifactRecord) -> BinaryIO:
+        return self._store.files.run(task_id, run.number).open(artifact.name)
+
+    async def _now_ms(self) -> int:
+        """By the clock that will be looked at."""
+        seconds, microseconds = await self._store.redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def _audit_submit(self, request: Request, result: Result, detail: str, digest: str | None = None) -> None:
+        from worker.cli.local import local_principal
+        from worker.model.audit import AuditEntry
+
+        script = request.script
+        entry = AuditEntry.by(local_principal(), "scripts.execute", result, script, digest=digest, detail=detail)
+        await self._record([entry])
+
+    async def _record(self, entries: Sequence[AuditEntry]) -> None:
+        from worker.cli.local import record
+
+        await record(self._site.settings, self._store, entries)
