@@ -106,6 +106,7 @@ def _main() -> None:
         "worker.operations.cancel",
         "engine.execute",
         "redis.asyncio",
+        "worker.cli.remote_door",
     ):
         import_module(name)
     gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -37,12 +38,14 @@ TASKS = "/api/v1/tasks"
 
 
 class AskedRun(AskedPayload):
-    """`deadline` is an ISO 8601 time, or a duration from now such as `10m`. `target` is not supported yet."""
+    """`dueAt`, before which it does not start, and `deadline` are ISO 8601 times, or durations from now such as `10m`.
+    `target` is not supported yet."""
 
     dry_run: bool = False
     id: Annotated[str, Field(pattern=TASK_ID.pattern.removesuffix(r"\Z") + "$", max_length=64)] | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     priority: Annotated[int, Field(ge=0, le=9)] = 0
+    due_at: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     deadline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=20)] = []
     target: Any = None
@@ -140,6 +143,9 @@ async def _submit(
 ) -> Submitted:
     payload = _payload(prepared, asked, dry_run=dry_run)
     task_id = asked.id or str(uuid.uuid4())
+    due_at, deadline = _ms(asked.due_at, "/dueAt"), _ms(asked.deadline, "/deadline")
+    if deadline is not None and deadline <= max(due_at or 0, time.time() * 1000):
+        raise _refused("invalid-body", "the deadline has passed before the task can start", "/deadline")
     try:
         submitted = await submit(
             prepared,
@@ -153,7 +159,8 @@ async def _submit(
             task_id=task_id,
             tags=tuple(asked.tags),
             priority=asked.priority,
-            deadline=_deadline_ms(asked.deadline),
+            due_at=due_at,
+            deadline=deadline,
             key=asked.idempotency_key,
         )
     except BrokerAway:
@@ -178,20 +185,17 @@ def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:
     return dump_payload(payload)
 
 
-def _deadline_ms(text: str | None) -> int | None:
+def _ms(text: str | None, place: str) -> int | None:
+    """Since the epoch."""
     if text is None:
         return None
     now = datetime.now(UTC)
     try:
         if _DURATION.match(text):
-            deadline = round((now.timestamp() + parse_duration(text)) * 1000)
-        else:
-            deadline = moment_ms(text, now) or 0
+            return round((now.timestamp() + parse_duration(text)) * 1000)
+        return moment_ms(text, now)
     except (ValueError, OverflowError) as error:
-        raise _refused("invalid-body", str(error), "/deadline") from None
-    if deadline <= now.timestamp() * 1000:
-        raise _refused("invalid-body", "the deadline has passed", "/deadline")
-    return deadline
+        raise _refused("invalid-body", str(error), place) from None
 
 
 def _refused(code: str, message: str, place: str) -> ApiError:

@@ -13,6 +13,7 @@ from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import Document
 from worker.api.problem import ApiError, OneProblem, documented
+from worker.api.script_details import ScriptDetails, details_of
 
 router = APIRouter(prefix="/scripts", tags=["scripts"])
 
@@ -32,6 +33,12 @@ class ScriptDocument(Document):
     retries: int
     dry_run: bool
     has_secrets: bool
+    command: list[str]
+    file: str | None
+
+
+class WholeScript(ScriptDocument, ScriptDetails):
+    """A declared script with its limits. `env` has names and no values; null: no limit."""
 
 
 class ScriptList(Document):
@@ -67,8 +74,10 @@ async def list_scripts(here: Here, caller: Asker, category: str | None = None, t
 
 
 @router.get("/{name}", responses=documented(400, 401, 403, 404, 429))
-async def get_script(name: str, here: Here, caller: Asker) -> ScriptDocument:
-    return _document(readable_script(name, here, caller), here)
+async def get_script(name: str, here: Here, caller: Asker) -> WholeScript:
+    """All that a script declares; its schema has a route of its own."""
+    prepared = readable_script(name, here, caller)
+    return WholeScript(**_document(prepared, here).model_dump(), **details_of(prepared).model_dump())
 
 
 @router.get("/{name}/schema", responses=documented(400, 401, 403, 404, 429))
@@ -135,4 +144,6 @@ def _document(prepared: Prepared, here: Context) -> ScriptDocument:
         retries=script.retries,
         dry_run="dryRun" in prepared.schema.owners,
         has_secrets=prepared.schema.has_secrets,
+        command=list(script.command),
+        file=script.file,
     )

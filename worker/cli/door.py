@@ -36,7 +36,12 @@ class Form:
 
 
 class Door(Protocol):
-    """Every call may raise Away, and Failure with the exit code of what is wrong."""
+    """Every call may raise Away, and Failure with the exit code of what is wrong.
+
+    `patience_s`: how long who follows waits for one that went away.
+    """
+
+    patience_s: float
 
     async def task(self, task_id: str) -> Task:
         """Raises Failure (66) for an id that is unknown, or none at all."""
@@ -58,6 +63,9 @@ class Door(Protocol):
     def live_log(self, task_id: str, run: int, after: str) -> AsyncGenerator[LiveLogPart, None]:
         """The log as it comes, from behind the part `after` ("0": from the beginning) to its end; close it."""
 
+    def kept_bytes(self, part_id: str) -> int | None:
+        """How much of the log that is kept was seen with that part; None: count what was shown."""
+
     async def kept_log(self, task_id: str, run: Run, offset: int = 0) -> BinaryIO:
         """The log of a run that has ended, from that byte on. FileNotFoundError when there is none there."""
 
@@ -77,8 +85,11 @@ class Site(Protocol):
     async def script(self, name: str) -> dict[str, Any]:
         """All that one declares. Raises Failure (64) for an unknown one."""
 
-    async def form(self, script: str) -> Form:
-        """Raises Failure: 64 for an unknown script, 77 for one that is disabled."""
+    async def form(self, script: str, *, typed: bool) -> Form:
+        """`typed`: the schema is wanted, and may be empty otherwise; then nothing may have been looked at.
+
+        Raises Failure: 64 for an unknown script, 77 for one that is disabled.
+        """
 
 
 def run_of(task: Task, number: int | None) -> Run:

@@ -36,7 +36,7 @@ TABLE: Mapping[int, str] = MappingProxyType(
         USAGE: "wrong usage: an unknown command, option, script or status",
         DATA: "wrong data: a refused payload, a conflict, problems in the deployment",
         NO_INPUT: "not found: a task, a run, an artifact, a log, a file to read",
-        UNAVAILABLE: "the store or the broker cannot be reached",
+        UNAVAILABLE: "the store, the broker or the server cannot be reached",
         SOFTWARE: "a fault of Penstock's own",
         CANNOT_CREATE: "a file or folder cannot be written",
         TRY_AGAIN: "try again: the worker stopped or lost the run, a resource was missing, or --timeout passed",

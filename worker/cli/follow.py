@@ -23,6 +23,9 @@ _WAITING_S = 2.0
 # The record is looked at this often once the log has ended: at first at once, later seldom.
 _FIRST_LOOK_S = 0.01
 _MOST_SELDOM_S = 1.0
+# Who does not answer is asked again after that, and then more and more seldom.
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -47,13 +50,15 @@ async def follow(
     tell: Callable[[str], None],
     place: Place,
     *,
-    patience_s: float = 15.0,
+    patience_s: float | None = None,
 ) -> Task:
     """Show the log from `place` on, with all further runs, until the task is final; its record.
 
     `place` moves along. `output` None shows nothing and only waits. `tell` hears what a person should know besides.
-    Raises Away when nobody answers for `patience_s`, Failure (66) when the task was removed meanwhile.
+    Raises Away when nobody answers for `patience_s` (of the door, unless given), Failure (66) when the task was
+    removed meanwhile.
     """
+    patience_s = door.patience_s if patience_s is None else patience_s
     async with _waiting_told(door, task_id, tell):
         while True:
             read = partial(_follow_run, door, task_id, output, tell, place)
@@ -77,7 +82,8 @@ async def _follow_run(
             match part:
                 case LiveLines() if not place.gap:
                     if output:
-                        place.shown += output.show(part.chunk)
+                        kept, shown = door.kept_bytes(part.id), output.show(part.chunk)
+                        place.shown = place.shown + shown if kept is None else kept
                 case LiveGap() if not place.whole:
                     place.shown += part.lost_bytes
                     tell(f"{part.lost_bytes} bytes are not shown here; the kept log has them when the run has ended")
@@ -93,6 +99,7 @@ async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], No
     """Call again while the store is away, for a while. For calls that go on where they were."""
     loop = asyncio.get_running_loop()
     away_since_s: float | None = None
+    pause_s = _FIRST_PAUSE_S
     while True:
         called_s = loop.time()
         try:
@@ -100,11 +107,12 @@ async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], No
         except Away as error:
             # A call that lasted has found the store there in between.
             if away_since_s is None or loop.time() - called_s > patience_s:
-                away_since_s = loop.time()
+                away_since_s, pause_s = loop.time(), _FIRST_PAUSE_S
                 tell(f"{error.who} does not answer; waiting for it")
             elif loop.time() - away_since_s > patience_s:
                 raise
-            await asyncio.sleep(_MOST_SELDOM_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
 
 
 async def _ended(door: Door, task_id: str, number: int) -> Task:

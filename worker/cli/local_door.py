@@ -47,18 +47,18 @@ class LocalSite:
             yield LocalDoor(self, store)
 
     async def scripts(self) -> list[dict[str, Any]]:
-        from worker.cli.script_document import script_summary
+        from worker.config.script_document import script_summary
 
         deployment = self.deployment
         return [script_summary(prepared, deployment.settings.default_queue) for prepared in deployment.catalog]
 
     async def script(self, name: str) -> dict[str, Any]:
-        from worker.cli.script_document import script_details, script_summary
+        from worker.config.script_document import script_details, script_summary
 
         prepared = script_of(self.deployment.catalog, name)
         return {**script_summary(prepared, self.deployment.settings.default_queue), **script_details(prepared)}
 
-    async def form(self, script: str) -> Form:
+    async def form(self, script: str, *, typed: bool) -> Form:
         prepared = script_of(self.deployment.catalog, script)
         if not prepared.script.enabled:
             raise Failure(exit_codes.NOT_ALLOWED, f"the script {script} is disabled")
@@ -67,6 +67,8 @@ class LocalSite:
 
 class LocalDoor:
     """For as long as its store is open."""
+
+    patience_s = 15.0
 
     def __init__(self, site: LocalSite, store: Store) -> None:
         self._site = site
@@ -166,6 +168,9 @@ class LocalDoor:
             async with aclosing(parts):
                 async for part in parts:
                     yield part
+
+    def kept_bytes(self, part_id: str) -> int | None:
+        return None
 
     async def kept_log(self, task_id: str, run: Run, offset: int = 0) -> BinaryIO:
         from worker.operations.logs import open_log

@@ -30,12 +30,19 @@ COMMANDS = {
     "keys": "Make, list, rotate and revoke API keys.",
     "tokens": "Issue and look at tokens (JWT).",
     "audit": "Show who did what, and what was refused.",
+    "login": "Keep a server and its API key for the commands that follow.",
+    "logout": "Forget the server and the API key that `login` has kept.",
     "completion": "Print the completion script for a shell.",
 }
+
+# What has no meaning with a server, or no way there.
+_ABOUT_A_STORE = frozenset({"dead-letters", "tokens"})
+_IN_A_FOLDER = frozenset({"up", "worker", "api", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.
 
 A deployment is a folder with config/ and scripts/: the current one, unless -C or PENSTOCK_HOME names another.
+Elsewhere the commands work with a server: PENSTOCK_SERVER and PENSTOCK_API_KEY, or `penstock login`.
 
 \b
 Examples:
@@ -67,6 +74,11 @@ Examples:
 @click.pass_context
 def cli(ctx: click.Context, directory: Path) -> None:
     ctx.obj = directory.absolute()
+    command = ctx.invoked_subcommand or ""
+    if command in _IN_A_FOLDER and not {"-h", "--help"} & {*ctx.args}:
+        from worker.cli.site import refuse_server
+
+        refuse_server(ctx, command, kept=command in _ABOUT_A_STORE)
 
 
 def main() -> None:

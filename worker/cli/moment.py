@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -17,6 +17,14 @@ class Moment:
 
     at_ms: int | None = None
     after_s: float | None = None
+
+    @property
+    def text(self) -> str:
+        """As the API reads it."""
+        if self.after_s is not None:
+            return f"{round(self.after_s * 1000)}ms"
+        assert self.at_ms is not None
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
     def ms(self, now_ms: int) -> int:
         if self.at_ms is not None:

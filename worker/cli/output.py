@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
 from engine.log import Chunk
+from worker.cli.failure import Failure
 from worker.cli.line_view import LineView
 from worker.cli.terminal import TerminalText
 
@@ -31,6 +32,7 @@ class LogOutput:
         self._text = TerminalText() if stream.isatty() else None
         self._view = LineView(at_once=self._text is not None)
         self._queue: queue.SimpleQueue[bytes | BinaryIO | None] = queue.SimpleQueue()
+        self._failure: Failure | None = None
         self._thread = threading.Thread(target=self._main, name="log-output", daemon=True)
         self.gone = False
         """The reader has closed its end."""
@@ -56,7 +58,7 @@ class LogOutput:
         self._queue.put(file)
 
     async def close(self) -> None:
-        """End the last line and wait until all is written.
+        """End the last line and wait until all is written. Raises Failure when a file could not be read to its end.
 
         Cancelled while a reader does not read: the rest is left to the thread, which ends with the process.
         """
@@ -65,6 +67,8 @@ class LogOutput:
         self._thread.join(timeout=_QUICK_S)
         while self._thread.is_alive():  # noqa: ASYNC110 - a thread sets no asyncio.Event
             await asyncio.sleep(_QUICK_S)
+        if self._failure:
+            raise self._failure
 
     def _main(self) -> None:
         for data in self._data():
@@ -77,9 +81,12 @@ class LogOutput:
             if isinstance(item, bytes):
                 yield item
                 continue
-            with item:
-                while not self.gone and (block := item.read(_BLOCK_BYTES)):
-                    yield block
+            try:
+                with item:
+                    while not self.gone and (block := item.read(_BLOCK_BYTES)):
+                        yield block
+            except Failure as failure:  # of a server; told by `close`
+                self._failure = failure
 
     def _pass_on(self, data: bytes) -> None:
         view = memoryview(data)

@@ -143,7 +143,7 @@ class _Running:
                 self._tell,
                 self._place,
                 # One that was only found there is not waited for: we start our own.
-                patience_s=1.0 if self._manner.up and not beside else 15.0,
+                patience_s=1.0 if self._manner.up and not beside else None,
             )
         )
         waited_for: set[asyncio.Task[Task] | asyncio.Task[None]] = {following}

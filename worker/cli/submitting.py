@@ -138,7 +138,7 @@ def request_of(
             raise click.UsageError(f"a tag has 1 to {_TAG_CHARS} printable characters, not {tag[:80]!r}")
     if options.key is not None and not (0 < len(options.key) <= _KEY_CHARS and options.key.isprintable()):
         raise click.UsageError(f"an idempotency key has 1 to {_KEY_CHARS} printable characters")
-    form = asyncio.run(site.form(script))
+    form = asyncio.run(site.form(script, typed=bool(parameters)))
     payload = payload_from(parameters, source, form=form)
     # An id of our own, so that a submission whose answer was lost can be repeated.
     return Request(script, payload, task_id or str(uuid.uuid4()), options)

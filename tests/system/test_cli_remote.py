@@ -1,0 +1,212 @@
+"""The commands against a server: a real one, with its worker, over real HTTP; no deployment where they run."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Deployment
+from tests.system.hostile_server import Hostile
+from tests.system.http_client import Api, make_key, running_api
+from tests.system.remote import Remote
+from tests.system.site import DEADLINE_S
+
+pytestmark = pytest.mark.xdist_group("cli-remote")
+
+QUIET = {"plugins": {"disabled": ["logHeader"]}}
+TEXT = {"type": "object", "properties": {"text": {"type": "string"}, "count": {"type": "integer"}}, "required": []}
+
+
+@pytest.fixture(scope="module")
+def site(shared_deployment: Deployment) -> Deployment:
+    site = shared_deployment
+    site.file("config/penstock.yaml", "api: {port: 0}\nworker: {shutdownGrace: 300ms, queues: [penstock]}\n")
+    site.script("echo", "cat", TEXT, **QUIET)
+    for code in range(4):
+        site.script(f"ends-with-{code}", f"exit {code}", **QUIET)
+    site.script("killed", "sleep 60", maxRunTime="300ms", killGrace=0, **QUIET)
+    site.script("stay", "echo begun; sleep 60", killGrace=0, **QUIET)
+    site.script("off", "true", enabled=False)
+    site.script("waits", "true", queue="nobody-consumes-this")
+    site.script(
+        "makes",
+        "mkdir -p artifacts/public; echo one > artifacts/one.txt; head -c 3000000 /dev/zero > artifacts/public/big.bin",
+        **QUIET,
+    )
+    site.script("bytes", r"printf 'a\377b\n\033[2Jsteers\n'; printf 'bad\n' >&2", **QUIET)
+    return site
+
+
+@pytest.fixture(scope="module")
+def api(site: Deployment) -> Iterator[Api]:
+    yield from running_api(site)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def remote(api: Api, elsewhere: Path) -> Remote:
+    return Remote(elsewhere, f"http://{api.host}:{api.port}", api.key)
+
+
+def test_run_shows_the_log_and_the_artifacts_and_mirrors_the_exit_code(remote: Remote) -> None:
+    done = remote.penstock("run", "echo", "-p", "text=hello", "-p", "count=12345678901234567890", "--id", "first")
+    assert (done.code, done.out) == (0, '{"text":"hello","count":12345678901234567890}\n'), done.err
+    assert "task first" in done.err
+    assert "completed" in done.err
+    for code in range(4):
+        assert remote.penstock("run", f"ends-with-{code}", "-q").code == code
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("show", "first"), ("tasks", "--script", "echo"), ("scripts",), ("scripts", "echo"), ("artifacts", "first")],
+)
+def test_a_server_and_its_own_deployment_print_the_same(
+    site: Deployment, remote: Remote, command: tuple[str, ...]
+) -> None:
+    remote.penstock("submit", "echo", "-p", "text=hello", "--id", "first")
+    for form in ((), ("--json",)):
+        there, here = remote.penstock(*command, *form), site.penstock(*command, *form)
+        assert (there.code, there.out, there.err) == (here.code, here.out, here.err)
+
+
+def test_logs_and_artifacts_come_byte_for_byte(remote: Remote, tmp_path: Path) -> None:
+    assert remote.penstock("run", "makes", "--id", "made", "-q").code == 0
+    done = remote.penstock("artifacts", "made", "--download", str(tmp_path), "--json")
+    assert done.code == 0, done.err
+    for artifact in done.json["artifacts"]:
+        data = (tmp_path / artifact["name"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (artifact["size"], artifact["sha256"])
+    assert {a["name"] for a in done.json["artifacts"]} == {"one.txt", "public/big.bin"}
+    assert remote.penstock("artifacts", "made", "two.txt").code == 66
+    remote.penstock("run", "bytes", "--id", "bytes-1", "-q")
+    process = remote.start("logs", "bytes-1")
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert sorted(out.splitlines()) == sorted([b"a\xffb", b"\x1b[2Jsteers", b"[worker:error] bad"])
+    assert remote.penstock("logs", "--tail", "1", "bytes-1").out in ("[worker:error] bad\n", "\x1b[2Jsteers\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("run", "no-such"), 64, "unknown script"),
+        (("run", "../tasks"), 64, "unknown script"),
+        (("submit", "off"), 77, "disabled"),
+        (("submit", "echo", "-p", "count:=true", "-p", "text:=1"), 65, "/count"),
+        (("submit", "echo", "--payload", "-"), 65, ""),
+        (("show", "no-such"), 66, "no task 'no-such'"),
+        (("show", "../../healthz"), 66, "no task"),
+        (("logs", "no-such"), 66, "no task"),
+        (("cancel", "no-such", "../x"), 66, ""),
+        (("up",), 64, "works in a deployment's folder"),
+        (("worker",), 64, "works in a deployment's folder"),
+        (("check",), 64, "works in a deployment's folder"),
+        (("exec", "echo"), 64, "works in a deployment's folder"),
+        (("dead-letters", "list"), 64, "works in a deployment's folder"),
+        (("run", "--up", "echo"), 64, "--up"),
+        (("run", "killed", "-q"), 124, ""),
+        (("run", "waits", "--timeout", "0.2", "-q"), 75, "has not ended in time"),
+    ],
+)
+def test_the_exit_codes_are_those_of_a_deployment(
+    remote: Remote, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = remote.penstock(*arguments, stdin=b"{nonsense")
+    assert done.code == code, done.err
+    assert said in done.err
+
+
+def test_the_options_of_a_task_reach_its_record(remote: Remote) -> None:
+    options = ("--tag", "a", "--priority", "7", "--idempotency-key", "k-1", "--delay", "1h", "--deadline", "2h")
+    done = remote.penstock("submit", "echo", "--id", "late", *options)
+    assert (done.code, done.out) == (0, "late\n"), done.err
+    again = remote.penstock("submit", "echo", "--id", "later", *options, "--json")
+    assert again.json == {"taskId": "late", "script": "echo", "created": False, "published": True}
+    task = remote.penstock("show", "late", "--json").json
+    assert (task["tags"], task["priority"], task["idempotencyKey"], task["submittedBy"]) == (["a"], 7, "k-1", "all")
+    assert task["dueAt"] < task["deadline"]
+    other = remote.penstock("submit", "echo", "--id", "late", "-p", "text=x")
+    assert (other.code, "conflict" in other.err) == (65, True)
+    cancelled = remote.penstock("cancel", "late", "no-such", "--why", "not wanted", "--json")
+    assert cancelled.code == 66
+    assert [task["outcome"] for task in cancelled.json["tasks"]] == ["cancelled", "unknown"]
+    assert remote.penstock("cancel", "late").out == "late had ended already (cancelled)\n"
+    assert remote.penstock("cancel", "--script", "echo", "--yes").code == 0
+
+
+def test_keys_are_kept_apart_from_argv_and_errors(remote: Remote, site: Deployment, elsewhere: Path) -> None:
+    wrong = Remote(elsewhere, remote.url, "penstock_abcdefgh_" + "x" * 43)
+    refused = wrong.penstock("tasks")
+    assert (refused.code, "does not accept the API key" in refused.err) == (77, True)
+    assert "x" * 10 not in refused.out + refused.err
+    reader = Remote(elsewhere, remote.url, make_key(site, "reader", "tasks:read", "scripts:read"))
+    assert reader.penstock("tasks").code == 0
+    assert reader.penstock("submit", "echo").code == 77
+    assert Remote(elsewhere, remote.url).penstock("tasks").code == 77
+    for key in ("two\nlines", "näh", " "):
+        assert wrong.penstock("tasks", PENSTOCK_API_KEY=key).code == 65
+    file = elsewhere / "key"
+    file.write_text(f"{remote.key}\n")
+    assert Remote(elsewhere, remote.url).penstock("tasks", PENSTOCK_API_KEY_FILE=str(file)).code == 0
+    assert wrong.penstock("tasks", PENSTOCK_API_KEY_FILE=str(file)).code == 64
+    assert Remote(elsewhere, remote.url).penstock("tasks", PENSTOCK_API_KEY_FILE=str(elsewhere / "none")).code == 66
+
+
+def test_login_keeps_what_the_server_has_accepted_where_nobody_else_can_read_it(
+    remote: Remote, elsewhere: Path
+) -> None:
+    assert remote.url and remote.key
+    bare, profile = Remote(elsewhere, None), elsewhere / ".config" / "penstock" / "profile.json"
+    assert bare.penstock("login", remote.url, stdin=b"penstock_abcdefgh_wrong\n").code == 77
+    assert not profile.exists()
+    done = bare.penstock("login", remote.url, stdin=f"{remote.key}\n".encode())
+    assert done.code == 0, done.err
+    assert remote.key not in done.out + done.err
+    assert profile.stat().st_mode & 0o777 == 0o600
+    try:
+        assert bare.penstock("tasks").code == 0
+        # Neither a folder that is named nor a server that is none is meant.
+        assert bare.penstock("-C", str(elsewhere), "tasks").code == 69
+        assert bare.penstock("tasks", PENSTOCK_SERVER="").code == 69
+        # The key was kept for that server only.
+        with Hostile(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as server:
+            bare.penstock("tasks", PENSTOCK_SERVER=server.url)
+            assert server.requests
+            assert remote.key.encode() not in b"".join(server.requests)
+        profile.chmod(0o640)
+        assert bare.penstock("tasks").code == 65
+    finally:
+        assert bare.penstock("logout").code == 0
+    assert not profile.exists()
+    assert bare.penstock("logout").code == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a",
+        "penstock.example",
+        "http://penstock.example",
+        "http://127.0.0.1.evil.example",
+        "https://user:secret@penstock.example",
+        "https://a/b?c=d",
+        "https://a b",
+        "http://[::1",
+        "https://a:99999",
+        "http://127.0.0.1:80/\x1b[2J",
+    ],
+)
+def test_an_address_that_is_none_or_would_tell_the_key_is_wrong_usage(elsewhere: Path, url: str) -> None:
+    done = Remote(elsewhere, url, "penstock_abcdefgh_key").penstock("tasks")
+    assert done.code == 64, done.err
+    assert "secret" not in done.err
+    assert "\x1b" not in done.err

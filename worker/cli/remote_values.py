@@ -1,0 +1,278 @@
+"""Remote values: what a server answers, as the values that the store would have given.
+
+A server's answer is outside data: what the local records promise by construction is checked here, field by field, so
+that a name can be shown on a terminal and a number counted with. Raises ValueError for anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from engine.artifacts import names
+from engine.script.load import NAME
+from worker.model import (
+    TASK_ID,
+    ArtifactRecord,
+    Cancelled,
+    CancelOutcome,
+    CancelRequest,
+    Run,
+    Status,
+    Task,
+    TaskPage,
+)
+
+_T = TypeVar("_T")
+Object = Mapping[str, Any]
+
+_WORD = re.compile(r"[a-z][a-z0-9-]{0,99}\Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_CURSOR = re.compile(r"[!-~]{1,200}\Z")
+_SUMMARY = ("name", "title", "description", "category", "tags", "enabled", "queue", "command", "file")
+_DETAILS = (
+    "exitCodes",
+    "maxRunTimeS",
+    "killGraceS",
+    "idempotent",
+    "retries",
+    "retryOn",
+    "retryDelayS",
+    "concurrency",
+    "rateLimit",
+    "retention",
+    "allowedScopes",
+    "env",
+    "limits",
+    "plugins",
+)
+_SHORT = 300
+_TEXT = 100_000
+_MOST = 1 << 62
+
+
+def task(found: Any) -> Task:
+    """Of the document of one task."""
+    found = _object(found)
+    runs = _list(found, "runs", _run)
+    if not runs:
+        raise ValueError("a task without runs")
+    return Task(
+        **_about(found),
+        payload=found.get("payload"),
+        digest=_matching(found, "digest", _DIGEST),
+        start_by=_moment(found, "startBy"),
+        key=_short(found, "idempotencyKey"),
+        runs=runs,
+    )
+
+
+def page(found: Any) -> TaskPage:
+    """Of a listing: each task has one run, the newest."""
+    found = _object(found)
+    tasks = _list(found, "tasks", _listed)
+    following = found.get("next")
+    if following is not None:
+        following = _matching(found, "next", _CURSOR)
+    total = found.get("total")
+    return TaskPage(tasks, len(tasks) if total is None else _number(found, "total"), following)
+
+
+def cancelled(found: Any) -> Cancelled:
+    found = _object(found)
+    outcome, status = CancelOutcome(_text(found, "outcome")), Status(_text(found, "status"))
+    return Cancelled(outcome, status, _short(found, "worker"))
+
+
+def accepted(found: Any) -> tuple[str, bool]:
+    """The id of a recorded task, and whether it is new."""
+    found = _object(found)
+    return _matching(found, "taskId", TASK_ID), _flag(found, "created")
+
+
+def moment_ms(text: str) -> int:
+    """ISO 8601 with an offset, in milliseconds since the epoch."""
+    at = datetime.fromisoformat(text[:40])
+    if at.tzinfo is None:
+        raise ValueError("a time without offset")
+    return round(at.timestamp() * 1000)
+
+
+def scripts(found: Any) -> list[dict[str, Any]]:
+    """What `scripts` lists of each."""
+    return list(_list(_object(found), "scripts", _summary))
+
+
+def script(found: Any, schema: Any) -> dict[str, Any]:
+    """What `scripts SCRIPT` shows."""
+    found = _object(found)
+    return {**_summary(found), **{name: found.get(name) for name in _DETAILS}, "schema": _object(schema)}
+
+
+def object_of(found: Any) -> dict[str, Any]:
+    return dict(_object(found))
+
+
+def _summary(found: Any) -> dict[str, Any]:
+    found = _object(found)
+    if not NAME.fullmatch(_text(found, "name")):
+        raise ValueError("not the name of a script")
+    _flag(found, "enabled")
+    for name in ("category", "queue"):
+        if not _text(found, name).isprintable():
+            raise ValueError(f"{name} is not printable")
+    _text(found, "title")
+    return {name: found.get(name) for name in _SUMMARY}
+
+
+def _about(found: Object) -> dict[str, Any]:
+    """What a listing says of a task too."""
+    return {
+        "id": _matching(found, "taskId", TASK_ID),
+        "script": _script(found),
+        "status": Status(_text(found, "status")),
+        "reason": _word(found, "reason"),
+        "message": _text(found, "message", default=""),
+        "queue": _short(found, "queue") or "",
+        "trigger": _word(found, "trigger") or "",
+        "tags": _list(found, "tags", _printable),
+        "dry_run": _flag(found, "dryRun"),
+        "created_at": _moment(found, "createdAt") or 0,
+        "finished_at": _moment(found, "finishedAt"),
+        "retries": _number(found, "retries"),
+        "priority": _number(found, "priority"),
+        "due_at": _moment(found, "dueAt"),
+        "deadline": _moment(found, "deadline"),
+        "cancel": _cancel(found.get("cancel")),
+        "rerun_of": None if found.get("rerunOf") is None else _matching(found, "rerunOf", TASK_ID),
+        "submitted_by": _short(found, "submittedBy"),
+        "submitted_from": _short(found, "submittedFrom"),
+    }
+
+
+def _listed(found: Any) -> Task:
+    found = _object(found)
+    about = _about(found)
+    run = Run(
+        _number(found, "runId"),
+        about["status"],
+        worker=_short(found, "worker"),
+        duration_ms=_maybe_number(found, "durationMs"),
+    )
+    return Task(**about, payload=None, digest="", runs=(run,))
+
+
+def _run(found: Any) -> Run:
+    found = _object(found)
+    return Run(
+        _number(found, "runId"),
+        Status(_text(found, "status")),
+        reason=_word(found, "reason"),
+        message=_text(found, "message", default=""),
+        worker=_short(found, "worker"),
+        exit_code=_maybe_number(found, "exitCode"),
+        signal=_maybe_number(found, "signal"),
+        created_at=_moment(found, "createdAt"),
+        claimed_at=_moment(found, "claimedAt"),
+        started_at=_moment(found, "startedAt"),
+        finished_at=_moment(found, "finishedAt"),
+        duration_ms=_maybe_number(found, "durationMs"),
+        log_bytes=_number(found, "logBytes"),
+        log_truncated=_flag(found, "logTruncated"),
+        artifacts=_list(found, "artifacts", _artifact),
+    )
+
+
+def _artifact(found: Any) -> ArtifactRecord:
+    found = _object(found)
+    name = _text(found, "name")
+    if names.fault(name) is not None:
+        raise ValueError("not the name of an artifact")
+    return ArtifactRecord(
+        name,
+        _number(found, "size"),
+        _matching(found, "sha256", _DIGEST),
+        _short(found, "contentType") or "",
+        _flag(found, "public"),
+    )
+
+
+def _cancel(found: Any) -> CancelRequest | None:
+    if found is None:
+        return None
+    found = _object(found)
+    return CancelRequest(_text(found, "by"), _text(found, "why", default=""), _moment(found, "at") or 0)
+
+
+def _object(found: Any) -> Object:
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    return found
+
+
+def _list(found: Object, name: str, each: Callable[[Any], _T]) -> tuple[_T, ...]:
+    items = found.get(name)
+    if not isinstance(items, list):
+        raise ValueError(f"{name} is not a list")
+    return tuple(each(item) for item in items)
+
+
+def _text(found: Object, name: str, *, default: str | None = None) -> str:
+    value = found.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str) or len(value) > _TEXT:
+        raise ValueError(f"{name} is not a text")
+    return value
+
+
+def _short(found: Object, name: str) -> str | None:
+    return None if found.get(name) is None else _printable(found[name])
+
+
+def _printable(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _SHORT or not value.isprintable():
+        raise ValueError("not a short printable text")
+    return value
+
+
+def _word(found: Object, name: str) -> str | None:
+    return None if found.get(name) is None else _matching(found, name, _WORD)
+
+
+def _script(found: Object) -> str:
+    value = _text(found, "script")
+    if not NAME.fullmatch(value):
+        raise ValueError("not the name of a script")
+    return value
+
+
+def _matching(found: Object, name: str, pattern: re.Pattern[str]) -> str:
+    value = _text(found, name)
+    if not pattern.match(value):
+        raise ValueError(f"{name} has another form")
+    return value
+
+
+def _number(found: Object, name: str) -> int:
+    value = found.get(name)
+    if type(value) is not int or not -1 <= value < _MOST:
+        raise ValueError(f"{name} is not a number")
+    return value
+
+
+def _maybe_number(found: Object, name: str) -> int | None:
+    return None if found.get(name) is None else _number(found, name)
+
+
+def _flag(found: Object, name: str) -> bool:
+    value = found.get(name)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is not true or false")
+    return value
+
+
+def _moment(found: Object, name: str) -> int | None:
+    return None if found.get(name) is None else moment_ms(_text(found, name))
