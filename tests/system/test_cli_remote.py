@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import pty
+import select
+import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Deployment
+from tests.system.conftest import Deployment, finish
 from tests.system.hostile_server import Hostile
 from tests.system.http_client import Api, make_key, running_api
 from tests.system.remote import Remote
@@ -30,6 +39,12 @@ def site(shared_deployment: Deployment) -> Deployment:
         site.script(f"ends-with-{code}", f"exit {code}", **QUIET)
     site.script("killed", "sleep 60", maxRunTime="300ms", killGrace=0, **QUIET)
     site.script("stay", "echo begun; sleep 60", killGrace=0, **QUIET)
+    paced = "; until [ -e {0}/go-{1} ]; do sleep 0.02; done; seq -f 'line %g' {2} {3}"
+    site.script(
+        "paced",
+        "seq -f 'line %g' 1 100" + paced.format(site.home, 1, 101, 200) + paced.format(site.home, 2, 201, 300),
+        **QUIET,
+    )
     site.script("off", "true", enabled=False)
     site.script("waits", "true", queue="nobody-consumes-this")
     site.script(
@@ -210,3 +225,118 @@ def test_an_address_that_is_none_or_would_tell_the_key_is_wrong_usage(elsewhere:
     assert done.code == 64, done.err
     assert "secret" not in done.err
     assert "\x1b" not in done.err
+
+
+@contextmanager
+def on_a_terminal(start: Callable[..., subprocess.Popen[bytes]], *arguments: str) -> Iterator[Terminal]:
+    """The command in a session of its own, with a terminal that Ctrl-C can be pressed on."""
+    master, slave = pty.openpty()
+    process = start(*arguments, stdin=slave, stdout=slave, stderr=slave, preexec_fn=controlled)
+    os.close(slave)
+    try:
+        yield Terminal(master, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(master)
+
+
+def controlled() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+class Terminal:
+    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
+        self._master = master
+        self.process = process
+        self.seen = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def wait_for(self, text: bytes) -> None:
+        """What came before it is not looked at again."""
+        until = time.monotonic() + DEADLINE_S
+        while text not in self.seen:
+            left = until - time.monotonic()
+            assert left > 0, self.seen
+            assert select.select([self._master], [], [], left)[0], self.seen
+            self.seen += os.read(self._master, 4096)
+        self.seen = self.seen.partition(text)[2]
+
+
+@pytest.mark.parametrize("door", ["here", "there"])
+def test_ctrl_c_on_a_terminal_asks_what_is_to_become_of_the_task(site: Deployment, remote: Remote, door: str) -> None:
+    start, penstock = (site.start, site.penstock) if door == "here" else (remote.start, remote.penstock)
+    with on_a_terminal(start, "run", "stay", "--id", f"asked-{door}") as terminal:
+        terminal.wait_for(b"begun")
+        terminal.type(b"\x03")
+        terminal.wait_for(b"ollow on? ")
+        terminal.type(b"what\n")
+        terminal.wait_for(b"ollow on? ")
+        terminal.type(b"f\n")
+        terminal.wait_for(b"following on")
+        terminal.type(b"\x03")
+        terminal.wait_for(b"ollow on? ")
+        terminal.type(b"d\n")
+        terminal.wait_for(f"goes on: penstock logs -f asked-{door}".encode())
+        assert terminal.process.wait(DEADLINE_S) == 130
+    assert penstock("show", f"asked-{door}", "--json").json["status"] == "running"
+    with on_a_terminal(start, "run", "stay", "--id", f"asked-{door}") as terminal:
+        terminal.wait_for(b"begun")
+        terminal.type(b"\x03")
+        terminal.wait_for(b"ollow on? ")
+        terminal.type(b"c\n")
+        terminal.wait_for(b"cancelled by Ctrl-C")
+        assert terminal.process.wait(DEADLINE_S) == 130
+    assert penstock("show", f"asked-{door}", "--json").json["status"] == "cancelled"
+
+
+def test_without_a_terminal_ctrl_c_detaches(remote: Remote) -> None:
+    process = remote.start("run", "stay", "--id", "left")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert (done.code, "penstock logs -f left" in done.err) == (130, True)
+    assert remote.penstock("logs", "left").out == "begun\n"
+    follower = remote.start("logs", "-f", "left")
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"begun\n"
+    assert remote.penstock("cancel", "left", "--json").json["tasks"][0]["outcome"] == "requested"
+    assert finish(follower).code == 0
+
+
+def test_who_follows_goes_on_after_a_restart_of_the_server_without_gap_or_double(
+    site: Deployment, remote: Remote, elsewhere: Path
+) -> None:
+    with api_beside(site, 0) as url:
+        port = int(url.rpartition(":")[2])
+        follower = Remote(elsewhere, url, remote.key).start("run", "paced", "--id", "paced-1")
+        assert follower.stdout is not None
+        first = [follower.stdout.readline() for _ in range(100)]
+    # The server is gone while the command writes.
+    (site.home / "go-1").touch()
+    assert follower.stderr is not None
+    assert any(b"the server does not answer; waiting for it" in line for line in iter(follower.stderr.readline, b""))
+    with api_beside(site, port):
+        (site.home / "go-2").touch()
+        out, err = follower.communicate(timeout=DEADLINE_S)
+    assert follower.returncode == 0, err
+    assert b"".join(first) + out == b"".join(b"line %d\n" % number for number in range(1, 301))
+
+
+@contextmanager
+def api_beside(site: Deployment, port: int) -> Iterator[str]:
+    """A server of its own for the deployment that runs already."""
+    process = site.start("api", "--port", str(port))
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith(b"listening on http://"), said
+        yield said.split()[-1].decode()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE_S)

@@ -46,8 +46,9 @@ def command(
 ) -> int:
     """Submit a task, follow its log, exit with its exit code.
 
-    The log goes to stdout as it is written; status and artifacts to stderr. Ctrl-C stops following and leaves the
-    task alone; with --up, when the worker was started for it, the task is cancelled.
+    The log goes to stdout as it is written; status and artifacts to stderr. Ctrl-C asks whether to detach, which leaves
+    the task alone, to cancel it, or to follow on; without a terminal it detaches. With --up, when the worker was
+    started for it, the task is cancelled.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.cli import exit_codes
+from worker.cli.asking import Wish, can_ask, wish
 from worker.cli.beside import Beside
 from worker.cli.deployment import store_failures, store_runs
 from worker.cli.door import Door, Site
@@ -51,13 +52,14 @@ class _Running:
         self._task_id = request.task_id
         self._accepted = False
         self._place = Place(0)
+        self._signal: signal.Signals | None = None
         self._tell: Callable[[str], None] = (lambda _: None) if manner.quiet else notice
 
     async def run(self) -> int:
         loop, this = asyncio.get_running_loop(), asyncio.current_task()
         assert this is not None
         for number in _SIGNALS:
-            loop.add_signal_handler(number, this.cancel)
+            loop.add_signal_handler(number, self._hear, number, this)
         beside: Beside | None = None
         try:
             try:
@@ -78,6 +80,10 @@ class _Running:
         finally:
             if beside:
                 await beside.stop()
+
+    def _hear(self, number: signal.Signals, this: asyncio.Task[object]) -> None:
+        self._signal = number
+        this.cancel()
 
     def _store_was_ended(self, failure: Failure) -> bool:
         """With --up we used a store of another process, such as another `run --up`, and that is gone now."""
@@ -113,7 +119,7 @@ class _Running:
             task_id = self._task_id
             try:
                 async with asyncio.timeout(self._manner.timeout_s):
-                    task = await self._watch(door, beside)
+                    task = await self._watch_and_ask(door, beside)
             except TimeoutError:
                 if beside:
                     await self._cancel(door, "not ended in time")
@@ -128,6 +134,25 @@ class _Running:
     async def _cancel(self, door: Door, why: str) -> None:
         async for _ in door.cancel([self._task_id], why=why):
             pass
+
+    async def _watch_and_ask(self, door: Door, beside: Beside | None) -> Task:
+        """Ctrl-C on a terminal is a question, unless the task ends with us anyway; a second one is the answer."""
+        while True:
+            try:
+                return await self._watch(door, beside)
+            except asyncio.CancelledError:
+                number, self._signal = self._signal, None
+                this = asyncio.current_task()
+                if number is not signal.SIGINT or beside or this is None or not can_ask():
+                    raise
+                this.uncancel()
+            match await wish(self._task_id):
+                case Wish.DETACH:
+                    raise asyncio.CancelledError
+                case Wish.CANCEL:
+                    await self._cancel(door, "cancelled by Ctrl-C")
+                case Wish.FOLLOW:
+                    self._tell("following on")
 
     async def _watch(self, door: Door, beside: Beside | None) -> Task:
         """Follow to the end, unless the worker that was started for it ends first."""
