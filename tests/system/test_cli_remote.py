@@ -340,3 +340,38 @@ def api_beside(site: Deployment, port: int) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=DEADLINE_S)
+
+
+@pytest.mark.parametrize("door", ["here", "there"])
+def test_an_ended_task_is_run_again(site: Deployment, remote: Remote, door: str) -> None:
+    penstock = site.penstock if door == "here" else remote.penstock
+    penstock("run", "echo", "-p", "text=again", "--id", f"ended-{door}", "--tag", "a", "-q")
+    new = penstock("rerun", f"ended-{door}", "--json")
+    assert (new.code, new.json["rerunOf"]) == (0, f"ended-{door}"), new.err
+    assert penstock("logs", "-f", new.json["taskId"]).out == '{"text":"again"}\n'
+    assert penstock("show", new.json["taskId"], "--json").json["tags"] == ["a"]
+    assert penstock("rerun", "no-such").code == 66
+    penstock("submit", "waits", "--id", f"pending-{door}")
+    assert penstock("rerun", f"pending-{door}").code == 65
+
+
+def test_the_status_is_the_same_here_and_there(site: Deployment, remote: Remote) -> None:
+    here, there = site.penstock("status", "--json"), remote.penstock("status", "--json")
+    assert (here.code, there.code) == (0, 0), there.err
+    for seen in (here.json, there.json):
+        (worker,) = seen["workers"]
+        assert worker.pop("silentS") >= 0
+    assert here.json["workers"][0].keys() == there.json["workers"][0].keys()
+    assert {q["name"] for q in here.json["queues"]} == {q["name"] for q in there.json["queues"]}
+    assert "WAITING" in remote.penstock("status").out
+
+
+def test_watch_draws_what_is_new_until_ctrl_c(remote: Remote) -> None:
+    assert remote.penstock("watch").code == 64
+    with on_a_terminal(remote.start, "watch", "--every", "0.2", "--script", "echo") as terminal:
+        terminal.wait_for(b"SCRIPT")
+        remote.penstock("submit", "echo", "--id", "seen-by-watch")
+        terminal.wait_for(b"seen-by-watch")
+        terminal.type(b"\x03")
+        terminal.wait_for(b"\x1b[?1049l")
+        assert terminal.process.wait(DEADLINE_S) == 130

@@ -8,8 +8,7 @@ from worker.api.caller import Asker
 from worker.api.context import Here
 from worker.api.documents import Document, counts_of
 from worker.api.problem import documented
-from worker.broker import BrokerAway
-from worker.broker.consumers import consumers
+from worker.operations.overview import overview
 
 router = APIRouter(tags=["status"])
 
@@ -45,32 +44,14 @@ class StatusDocument(Document):
 async def get_status(here: Here, caller: Asker) -> StatusDocument:
     """Queues and their depth, workers, and whether store and broker answer."""
     caller.needs("workers:read")
-    names = {p.script.queue or here.settings.default_queue for p in here.catalog} | {here.settings.default_queue}
-    broker = True
-    queues = []
-    for name in sorted(names):
-        waiting = None
-        if broker:
-            try:
-                waiting = await here.publisher.waiting(name)
-            except BrokerAway:
-                broker = False
-        queues.append(QueueStatus(name=name, waiting=waiting))
-    workers = None
-    if here.broker is not None and broker:
-        try:
-            workers = [
-                WorkerStatus(name=c.worker, host=c.host, pid=c.pid, silent_s=c.silent_s)
-                for c in await consumers(here.broker)
-            ]
-        except BrokerAway:
-            broker = False
-    counts = await here.records.counts()
+    seen = await overview(here.records, here.publisher, here.broker, here.catalog, here.settings.default_queue)
     return StatusDocument(
-        queues=queues,
-        workers=workers,
-        broker=broker,
+        queues=[QueueStatus(name=queue.name, waiting=queue.waiting) for queue in seen.queues],
+        workers=None
+        if seen.workers is None
+        else [WorkerStatus(name=w.name, host=w.host, pid=w.pid, silent_s=w.silent_s) for w in seen.workers],
+        broker=seen.broker,
         store=True,
-        tasks=counts_of(counts) or {},
-        scripts=len(here.catalog.scripts),
+        tasks=counts_of(seen.tasks) or {},
+        scripts=seen.scripts,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from worker.model import ArtifactRecord, Cancelled, DeadLetter, Run, Task
     from worker.model.api_key import ApiKey
     from worker.model.audit import AuditEntry
+    from worker.model.overview import Overview
 
 
 def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> dict[str, Any]:
@@ -85,6 +86,21 @@ def in_list(task: Task) -> dict[str, Any]:
         "retries": task.retries,
         **_schedule(task),
         "cancel": _cancel(task),
+    }
+
+
+def overview(seen: Overview) -> dict[str, Any]:
+    """As `GET /api/v1/status` answers."""
+    workers = None
+    if seen.workers is not None:
+        workers = [{"name": w.name, "host": w.host, "pid": w.pid, "silentS": w.silent_s} for w in seen.workers]
+    return {
+        "queues": [{"name": queue.name, "waiting": queue.waiting} for queue in seen.queues],
+        "workers": workers,
+        "broker": seen.broker,
+        "store": True,
+        "tasks": {status.value: count for status, count in seen.tasks.items()},
+        "scripts": seen.scripts,
     }
 
 

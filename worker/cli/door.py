@@ -17,6 +17,7 @@ from worker.cli.failure import Failure
 if TYPE_CHECKING:
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+    from worker.model.overview import Overview
 
 
 class Away(Failure):
@@ -51,6 +52,12 @@ class Door(Protocol):
 
     async def submit(self, request: Request) -> Accepted:
         """Raises PayloadError with every violation, Failure (65) for a conflict."""
+
+    async def rerun(self, task_id: str) -> Accepted:
+        """A new task with the payload of one that has ended. Raises Failure: 65 where that cannot be, 66."""
+
+    async def overview(self) -> Overview:
+        """Queues, workers and how many tasks have each status."""
 
     def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         """The answer for each id, in their order; `unknown` is no failure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import cached_property
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from worker.daemons.wiring import Deployment, Store
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
     from worker.model.audit import AuditEntry, Result
+    from worker.model.overview import Overview
 
 
 class LocalSite:
@@ -128,6 +130,53 @@ class LocalDoor:
                 return Accepted(request.task_id, True, False)
             await self._audit_submit(request, "allowed", submitted.task_id, submitted.digest)
         return Accepted(submitted.task_id, submitted.created, True)
+
+    async def rerun(self, task_id: str) -> Accepted:
+        from worker.broker import BrokerAway
+        from worker.cli.local import entry, local_principal
+        from worker.cli.submitting import Accepted
+        from worker.daemons.sources import publisher
+        from worker.operations.rerun import NotFinal, PayloadForgotten, rerun
+        from worker.operations.submit import ScriptDisabled
+
+        deployment, task, new_id = self._site.deployment, await self.task(task_id), str(uuid.uuid4())
+        prepared = script_of(deployment.catalog, task.script)
+        published = True
+        with store_failures():
+            try:
+                await rerun(
+                    task,
+                    prepared,
+                    records=self._store.records,
+                    publisher=publisher(deployment, self._store),
+                    default_queue=deployment.settings.default_queue,
+                    trigger="cli",
+                    principal=local_principal(),
+                    address=None,
+                    task_id=new_id,
+                )
+            except (NotFinal, PayloadForgotten) as error:
+                raise Failure(exit_codes.DATA, f"conflict: {error}") from None
+            except ScriptDisabled as error:
+                raise Failure(exit_codes.NOT_ALLOWED, str(error)) from None
+            except BrokerAway:
+                published = False
+            await self._record([entry("tasks.rerun", task_id, detail=new_id)])
+        return Accepted(new_id, True, published)
+
+    async def overview(self) -> Overview:
+        from worker.daemons.sources import publisher
+        from worker.operations.overview import overview
+
+        deployment = self._site.deployment
+        with store_failures():
+            return await overview(
+                self._store.records,
+                publisher(deployment, self._store),
+                self._store.broker,
+                deployment.catalog,
+                deployment.settings.default_queue,
+            )
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         from worker.cli.local import entry, local_principal

@@ -26,6 +26,9 @@ COMMANDS = {
     "logs": "Print the log of a task.",
     "artifacts": "List or download the artifacts of a task.",
     "cancel": "End tasks that wait or run.",
+    "rerun": "Submit the payload of an ended task once more.",
+    "watch": "Show the newest tasks, live.",
+    "status": "Show queues, workers and tasks at a glance.",
     "dead-letters": "List, show, replay or drop unreadable messages.",
     "keys": "Make, list, rotate and revoke API keys.",
     "tokens": "Issue and look at tokens (JWT).",
@@ -36,7 +39,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters", "tokens"})
+_ABOUT_A_STORE = frozenset({"audit", "dead-letters", "keys", "tokens"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
+    from worker.model.overview import Overview
 
 _T = TypeVar("_T")
 # The most that a server gives at once.
@@ -116,6 +117,22 @@ class RemoteDoor:
             )
         task_id, created = _read(self._client, lambda: remote_values.accepted(found))
         return Accepted(task_id, created, True)
+
+    async def rerun(self, task_id: str) -> Accepted:
+        from worker.cli.submitting import Accepted
+
+        if not TASK_ID.match(task_id):
+            raise _no_task(task_id)
+        try:
+            found = await self._client.post(f"/tasks/{task_id}/rerun", {}, again=False)
+        except NotFound:
+            raise _no_task(task_id) from None
+        new_id, created = _read(self._client, lambda: remote_values.accepted(found))
+        return Accepted(new_id, created, True)
+
+    async def overview(self) -> Overview:
+        found = await self._client.get("/status")
+        return _read(self._client, lambda: remote_values.overview(found))
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         for task_id in task_ids:

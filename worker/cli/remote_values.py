@@ -24,6 +24,7 @@ from worker.model import (
     Task,
     TaskPage,
 )
+from worker.model.overview import Overview, SeenQueue, SeenWorker
 
 _T = TypeVar("_T")
 Object = Mapping[str, Any]
@@ -84,6 +85,13 @@ def cancelled(found: Any) -> Cancelled:
     found = _object(found)
     outcome, status = CancelOutcome(_text(found, "outcome")), Status(_text(found, "status"))
     return Cancelled(outcome, status, _short(found, "worker"))
+
+
+def overview(found: Any) -> Overview:
+    found = _object(found)
+    tasks = {Status(name): _number(_object(found.get("tasks")), name) for name in _object(found.get("tasks"))}
+    workers = None if found.get("workers") is None else _list(found, "workers", _worker)
+    return Overview(_list(found, "queues", _queue), workers, _flag(found, "broker"), tasks, _number(found, "scripts"))
 
 
 def accepted(found: Any) -> tuple[str, bool]:
@@ -210,6 +218,21 @@ def _object(found: Any) -> Object:
     if not isinstance(found, dict):
         raise ValueError("not an object")
     return found
+
+
+def _queue(found: Any) -> SeenQueue:
+    found = _object(found)
+    return SeenQueue(_printable(found.get("name")), _maybe_number(found, "waiting"))
+
+
+def _worker(found: Any) -> SeenWorker:
+    found = _object(found)
+    silent = found.get("silentS")
+    if isinstance(silent, bool) or not isinstance(silent, (int, float)) or not 0 <= silent < _MOST:
+        raise ValueError("silentS is not a number")
+    return SeenWorker(
+        _printable(found.get("name")), _printable(found.get("host")), _number(found, "pid"), float(silent)
+    )
 
 
 def _list(found: Object, name: str, each: Callable[[Any], _T]) -> tuple[_T, ...]:

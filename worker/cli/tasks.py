@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker.cli.options import ScriptName, json_option
+from worker.cli.options import STATUSES, ScriptName, json_option
 from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Site
     from worker.model import Task, TaskPage
 
-_STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout", "cancelled")
-
 
 @click.command("tasks")
 @click.option("--script", metavar="SCRIPT", type=ScriptName(), help="Only tasks of this script.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only tasks with this status.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only tasks with this status.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=50, help="At most so many [default: 50].")
 @click.option("--before", metavar="CURSOR", help="Go on after a page: its `next`.")
 @json_option("{tasks, total, next}")
@@ -53,9 +51,9 @@ async def _page(site: Site, script: str | None, status: str | None, limit: int, 
         return await door.tasks(script=script, status=Status(status) if status else None, limit=limit, before=before)
 
 
-def _show(page: TaskPage) -> None:
-    from worker.cli.notice import notice
-    from worker.cli.terminal import duration, local_time, table
+def rows_of(page: TaskPage) -> tuple[list[str], list[list[str]]]:
+    """The head of a table of tasks and its rows; the status is in the column 2."""
+    from worker.cli.terminal import duration, local_time
 
     rows = [
         [
@@ -68,7 +66,14 @@ def _show(page: TaskPage) -> None:
         ]
         for task in page.tasks
     ]
-    head = ["ID", "SCRIPT", "STATUS", "REASON", "CREATED", "DURATION"]
+    return ["ID", "SCRIPT", "STATUS", "REASON", "CREATED", "DURATION"], rows
+
+
+def _show(page: TaskPage) -> None:
+    from worker.cli.notice import notice
+    from worker.cli.terminal import table
+
+    head, rows = rows_of(page)
     click.echo(table(head, rows, sys.stdout, status=2), color=True)
     waiting = sum(1 for task in page.tasks if task.status.value == "pending")
     if waiting:
