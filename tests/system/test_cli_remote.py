@@ -375,3 +375,22 @@ def test_watch_draws_what_is_new_until_ctrl_c(remote: Remote) -> None:
         terminal.type(b"\x03")
         terminal.wait_for(b"\x1b[?1049l")
         assert terminal.process.wait(DEADLINE_S) == 130
+
+
+def test_the_audit_is_the_same_here_and_there(site: Deployment, remote: Remote, api: Api, elsewhere: Path) -> None:
+    remote.penstock("submit", "echo", "--id", "written-down", "-p", "text=x")
+    for more in ((), ("--action", "scripts", "--result", "allowed", "--limit", "3"), ("--since", "1d", "--who", "all")):
+        here, there = site.penstock("audit", "--json", *more), remote.penstock("audit", "--json", *more)
+        assert there.code == 0, there.err
+        assert here.json == there.json
+    entries = there.json["entries"]
+    assert any(e["action"] == "scripts.execute" and "written-down" in e["detail"] for e in entries), entries
+    assert entries[0]["from"] == "127.0.0.1"
+    exported = remote.penstock("audit", "--export", "-")
+    assert len(exported.out.splitlines()) >= len(entries)
+    reader = make_key(site, "reader", role="reader")
+    assert Remote(elsewhere, remote.url, reader).penstock("audit").code == 77
+    assert [api.get(f"/audit?{query}").status for query in ("since=x", "cursor=x", "result=x", "limit=0", "no=1")] == [
+        400
+    ] * 5
+    assert api.with_key(None).get("/audit").error[0] == 401

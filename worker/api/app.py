@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from worker.api import events, execute, executions, health, metrics, openapi, scripts, status, stream, tasks
+from worker.api import audit, events, execute, executions, health, metrics, openapi, scripts, status, stream, tasks
 from worker.api.context import Context
 from worker.api.failures import answer_failures
 from worker.api.guard import Guard
@@ -43,6 +43,7 @@ def make_api(context: Context) -> ASGIApp:
         status.router,
         openapi.router,
         events.router,
+        audit.router,
     ):
         api.include_router(router)
     for prefix in ("/tasks", "/executions"):

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +14,10 @@ import click
 from worker.cli import exit_codes
 from worker.cli.moment import Moment, MomentType
 from worker.cli.options import json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
     from worker.model.audit import AuditEntry
 
 _PAGE = 1000
@@ -38,9 +39,9 @@ _PAGE = 1000
     help="Write all that match to a new file, or to stdout (-), one JSON object a line.",
 )
 @json_option("{entries, next}")
-@click.pass_obj
+@pass_site
 def command(
-    home: Path,
+    site: Site,
     who: str | None,
     action: str | None,
     target: str | None,
@@ -68,11 +69,11 @@ def command(
     if export is not None and (as_json or before is not None):
         raise click.UsageError("--export writes everything as JSON lines: it goes with neither --json nor --before")
     wanted: dict[str, Any] = {"who": who, "action": action, "target": target, "result": result}
-    return asyncio.run(_audit(home, wanted, (since, until), limit, before, export, as_json))
+    return asyncio.run(_audit(site, wanted, (since, until), limit, before, export, as_json))
 
 
 async def _audit(
-    home: Path,
+    site: Site,
     wanted: dict[str, Any],
     span: tuple[Moment | None, Moment | None],
     limit: int,
@@ -80,23 +81,15 @@ async def _audit(
     export: str | None,
     as_json: bool,
 ) -> int:
-    from worker.cli.deployment import opened
-    from worker.config import load_settings
-    from worker.daemons.wiring import open_audit
     from worker.model.audit import AuditFilter, AuditPage
-    from worker.store.api_keys import ApiKeys
 
-    settings = load_settings(home)
-    async with opened(settings) as store:
-        now = await ApiKeys(store.redis).now()
-        since, until = (None if moment is None else _ago(moment, now) for moment in span)
-        chosen = AuditFilter(**wanted, since=since, until=until)
-        audit = open_audit(settings, store)
+    chosen = AuditFilter(**wanted)
+    async with site.open() as door:
 
         async def pages() -> AsyncIterator[AuditPage]:
             cursor = before
             while True:
-                page = await audit.read(chosen, limit=_PAGE, before=cursor)
+                page = await door.audit(chosen, span, _PAGE, cursor)
                 yield page
                 if (cursor := page.next) is None:
                     return
@@ -104,10 +97,10 @@ async def _audit(
         if export is not None:
             await _export(pages(), export)
             return exit_codes.COMPLETED
-        page = await audit.read(chosen, limit=limit, before=before)
+        page = await door.audit(chosen, span, limit, before)
         # An empty page with more behind it is of no use to anybody.
         while not page.entries and page.next:
-            page = await audit.read(chosen, limit=limit, before=page.next)
+            page = await door.audit(chosen, span, limit, page.next)
     if as_json:
         from worker.cli.document import audit_entry
         from worker.cli.terminal import print_json
@@ -116,11 +109,6 @@ async def _audit(
     else:
         _table(page.entries, page.next)
     return exit_codes.COMPLETED
-
-
-def _ago(moment: Moment, now: int) -> int:
-    """A duration counts back from now."""
-    return now - round(moment.after_s * 1000) if moment.after_s is not None else moment.ms(now)
 
 
 async def _export(pages: AsyncIterator[Any], path: str) -> None:
@@ -154,7 +142,7 @@ def _table(entries: tuple[AuditEntry, ...], following: str | None) -> None:
             local_time(entry.at),
             entry.result,
             printable(entry.who or "-", 30),
-            entry.kind,
+            printable(entry.kind, 20),
             printable(entry.from_ or "-", 40),
             entry.action,
             printable(entry.target or "-", 50),

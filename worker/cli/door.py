@@ -15,8 +15,10 @@ from worker.cli import exit_codes
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.cli.moment import Moment
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+    from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
 
 
@@ -58,6 +60,11 @@ class Door(Protocol):
 
     async def overview(self) -> Overview:
         """Queues, workers and how many tasks have each status."""
+
+    async def audit(
+        self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
+    ) -> AuditPage:
+        """Entries, newest first. `span`: since and until, of which a duration counts back from now."""
 
     def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         """The answer for each id, in their order; `unknown` is no failure."""

@@ -15,11 +15,12 @@ from worker.cli.door import Door, Form
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.cli.moment import Moment
     from worker.cli.submitting import Accepted, Request
     from worker.config import Settings
     from worker.daemons.wiring import Deployment, Store
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
-    from worker.model.audit import AuditEntry, Result
+    from worker.model.audit import AuditEntry, AuditFilter, AuditPage, Result
     from worker.model.overview import Overview
 
 
@@ -177,6 +178,19 @@ class LocalDoor:
                 deployment.catalog,
                 deployment.settings.default_queue,
             )
+
+    async def audit(
+        self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
+    ) -> AuditPage:
+        from dataclasses import replace
+
+        from worker.daemons.wiring import open_audit
+
+        with store_failures():
+            now = await self._now_ms()
+            since, until = (None if moment is None else moment.before_ms(now) for moment in span)
+            audit = open_audit(self._site.settings, self._store)
+            return await audit.read(replace(wanted, since=since, until=until), limit=limit, before=before)
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         from worker.cli.local import entry, local_principal

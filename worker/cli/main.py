@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"audit", "dead-letters", "keys", "tokens"})
+_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "tokens"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

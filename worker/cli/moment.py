@@ -26,6 +26,10 @@ class Moment:
         assert self.at_ms is not None
         return datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
+    def before_ms(self, now_ms: int) -> int:
+        """Of a time that lies behind us: a duration counts back."""
+        return now_ms - round(self.after_s * 1000) if self.after_s is not None else self.ms(now_ms)
+
     def ms(self, now_ms: int) -> int:
         if self.at_ms is not None:
             return self.at_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -12,6 +13,7 @@ from worker.cli import exit_codes, remote_values
 from worker.cli.door import Away, Door, Form
 from worker.cli.event_stream import EventStream, StreamEvent
 from worker.cli.failure import Failure, unknown
+from worker.cli.moment import Moment
 from worker.cli.pulled import Pulled
 from worker.cli.remote_client import Client, NotFound
 from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, Status
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
+    from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
 
 _T = TypeVar("_T")
@@ -133,6 +136,23 @@ class RemoteDoor:
     async def overview(self) -> Overview:
         found = await self._client.get("/status")
         return _read(self._client, lambda: remote_values.overview(found))
+
+    async def audit(
+        self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
+    ) -> AuditPage:
+        now_ms = time.time_ns() // 1_000_000
+        asked: dict[str, Any] = {
+            "who": wanted.who,
+            "action": wanted.action,
+            "target": wanted.target,
+            "result": wanted.result,
+            "since": span[0] and Moment(at_ms=span[0].before_ms(now_ms)).text,
+            "until": span[1] and Moment(at_ms=span[1].before_ms(now_ms)).text,
+            "limit": str(limit),
+            "cursor": before,
+        }
+        found = await self._client.get("/audit", {name: value for name, value in asked.items() if value is not None})
+        return _read(self._client, lambda: remote_values.audit_page(found))
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         for task_id in task_ids:

@@ -24,6 +24,7 @@ from worker.model import (
     Task,
     TaskPage,
 )
+from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
 
 _T = TypeVar("_T")
@@ -92,6 +93,14 @@ def overview(found: Any) -> Overview:
     tasks = {Status(name): _number(_object(found.get("tasks")), name) for name in _object(found.get("tasks"))}
     workers = None if found.get("workers") is None else _list(found, "workers", _worker)
     return Overview(_list(found, "queues", _queue), workers, _flag(found, "broker"), tasks, _number(found, "scripts"))
+
+
+def audit_page(found: Any) -> AuditPage:
+    found = _object(found)
+    following = found.get("next")
+    if following is not None:
+        following = _matching(found, "next", ENTRY_ID)
+    return AuditPage(_list(found, "entries", _audit_entry), following)
 
 
 def accepted(found: Any) -> tuple[str, bool]:
@@ -218,6 +227,27 @@ def _object(found: Any) -> Object:
     if not isinstance(found, dict):
         raise ValueError("not an object")
     return found
+
+
+def _audit_entry(found: Any) -> AuditEntry:
+    found = _object(found)
+    result = next((known for known in RESULTS if known == _text(found, "result")), None)
+    if result is None:
+        raise ValueError("no such result")
+    return AuditEntry(
+        id=_matching(found, "id", ENTRY_ID),
+        at=_moment(found, "at") or 0,
+        who=_text(found, "who", default=""),
+        kind=_short(found, "kind") or "",
+        key=_short(found, "key") or "",
+        from_=_text(found, "from", default=""),
+        action=_matching(found, "action", ACTION),
+        target=_text(found, "target", default=""),
+        digest=None if found.get("digest") is None else _matching(found, "digest", _DIGEST),
+        result=result,
+        status=_maybe_number(found, "status"),
+        detail=_text(found, "detail", default=""),
+    )
 
 
 def _queue(found: Any) -> SeenQueue:
