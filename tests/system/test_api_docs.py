@@ -32,6 +32,7 @@ def test_each_line_of_the_page_works_and_every_route_has_one(deployment: Deploym
     for api in running_api(deployment):
         routes = api.get("/openapi.json").json["paths"]
         script = CURL + "\n".join(lines).replace("127.0.0.1:8765", f"{api.host}:{api.port}")
+        # One of them is stopped by curl, and has had its answer by then.
         done = subprocess.run(["bash", "-ec", script], cwd=deployment.home, capture_output=True, timeout=60, check=True)
         called = done.stdout.decode().splitlines()
         assert [line for line in called if line[0] != "2"] == []

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from worker.embedded import Embedded
-from worker.model.audit import AuditEntry, AuditFilter
+from worker.model.audit import AuditEntry, AuditFilter, without_proofs
 from worker.store import InvalidName, connect
 from worker.store.audit import Audit
 from worker.store.keys import AUDIT, AUDIT_REFUSED
@@ -155,3 +155,18 @@ def test_a_flood_of_refusals_pushes_out_only_refusals(play_audit: Callable[..., 
     with redis.Redis.from_url(store.url, protocol=2) as client:
         # Redis trims whole nodes of a hundred.
         assert client.xlen(AUDIT_REFUSED.name) <= 300 and client.xlen(AUDIT.name) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("penstock_aaaaaaaa_" + "x" * 43, "penstock_aaaaaaaa_***"),
+        ("a task penstock_aaaaaaaa_" + "x" * 20 + " and more", "a task penstock_aaaaaaaa_*** and more"),
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", "***"),
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "***"),
+        ("penstock_aaaaaaaa", "penstock_aaaaaaaa"),
+        ("eyJ is no token. Nor is this.", "eyJ is no token. Nor is this."),
+    ],
+)
+def test_a_key_or_token_in_the_wrong_place_is_not_kept(text: str, kept: str) -> None:
+    assert without_proofs(text) == kept

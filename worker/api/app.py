@@ -6,7 +6,21 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from worker.api import audit, events, execute, executions, health, metrics, openapi, scripts, status, stream, tasks
+from worker.api import (
+    audit,
+    events,
+    execute,
+    executions,
+    health,
+    keys,
+    me,
+    metrics,
+    openapi,
+    scripts,
+    status,
+    stream,
+    tasks,
+)
 from worker.api.context import Context
 from worker.api.failures import answer_failures
 from worker.api.guard import Guard
@@ -41,9 +55,11 @@ def make_api(context: Context) -> ASGIApp:
         tasks.router,
         executions.router,
         status.router,
+        keys.router,
+        audit.router,
+        me.router,
         openapi.router,
         events.router,
-        audit.router,
     ):
         api.include_router(router)
     for prefix in ("/tasks", "/executions"):

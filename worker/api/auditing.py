@@ -19,6 +19,9 @@ CHANGES = {
     "cancel": "tasks.cancel",
     "run_again": "tasks.rerun",
     "remove": "tasks.delete",
+    "create_key": "keys.create",
+    "rotate_key": "keys.rotate",
+    "revoke_key": "keys.revoke",
 }
 _REFUSALS = (401, 403)
 

@@ -16,6 +16,7 @@ from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
 from worker.store import Files, LiveLog, Records
+from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
 from worker.store.webhooks import Webhooks
 
@@ -32,6 +33,7 @@ class Context:
     publisher: Publisher
     broker: Redis | None
     authenticator: Authenticator
+    keys: ApiKeys
     audit: Audit
     endings: Endings
     streams: Streams

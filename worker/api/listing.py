@@ -45,7 +45,8 @@ class Filters:
         self.reasons, self.triggers, self.workers, self.workflows, self.tags = (
             _set(values) for values in (reason, trigger, worker, workflow, tag)
         )
-        self.since, self.until = _moment(since, "/since"), _moment(until, "/until")
+        now = datetime.now(UTC)
+        self.since, self.until = moment(since, "/since", now), moment(until, "/until", now)
         self.text, self.limit, self.cursor = q, limit, cursor
 
 
@@ -87,9 +88,10 @@ def _set(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
 
 
-def _moment(text: str | None, place: str) -> int | None:
+def moment(text: str | None, place: str, now: datetime) -> int | None:
+    """Raises ApiError (400) for what is no time."""
     try:
-        return moment_ms(text, datetime.now(UTC))
+        return moment_ms(text, now)
     except (ValueError, OverflowError) as error:
         raise ApiError(
             400, "invalid-query", "the query has wrong parameters", problems=[Problem(str(error), place)]

@@ -49,7 +49,7 @@ class KeyProof:
             raise Denied(_WRONG, kind="key", tried=id, detail=f"the key is {key.state(now)}")
         await self._touch(key, now)
         roles = (key.role,) if key.role else ()
-        return Principal(key.name, "key", key.scopes | scopes_of(roles, self._roles), key.id)
+        return Principal(key.name, "key", key.scopes | scopes_of(roles, self._roles), key.id, key.expires_at)
 
     async def _touch(self, key: ApiKey, now: int) -> None:
         last = max(key.last_used_at or 0, self._touched.get(key.id, 0))

@@ -77,7 +77,8 @@ class TokenProof:
         held = {*_texts(claims, "scopes"), *_texts(claims, "scope"), *_texts(claims, "permissions")}
         # What other services call a scope need not look like one here, and grants nothing then.
         scopes = frozenset(scope for scope in held if SCOPE.match(scope))
-        return Principal(subject, "jwt", scopes | scopes_of(roles, self._roles))
+        held_scopes = scopes | scopes_of(roles, self._roles)
+        return Principal(subject, "jwt", held_scopes, expires_at=int(claims["exp"]) * 1000)
 
     def verify(self, token: str) -> dict[str, Any]:
         """The claims of a token that is signed by one of the keys, meant for us, and neither too old nor too new."""

@@ -85,6 +85,7 @@ async def _serve(
             publisher=publisher(deployment, store),
             broker=store.broker,
             authenticator=access.authenticator,
+            keys=access.keys,
             audit=access.audit,
             endings=endings,
             streams=Streams(feed, store.live_log, settings.state_dir / "spool"),

@@ -18,13 +18,15 @@ ROLES = {"reader": READER, "operator": OPERATOR, "admin": frozenset({"*"})}
 class Principal:
     """Who asks. `kind` is the proof: `key`, `jwt`, `basic`, or `local` for who has the deployment's own files.
 
-    `name` is what a record of it says; `key_id` the public part of an API key.
+    `name` is what a record of it says; `key_id` the public part of an API key; `expires_at`, in milliseconds, when the
+    proof ends by itself.
     """
 
     name: str
     kind: str
     scopes: frozenset[str] = field(default_factory=frozenset)
     key_id: str | None = None
+    expires_at: int | None = None
 
     def may(self, scope: str) -> bool:
         return covers(self.scopes, scope)

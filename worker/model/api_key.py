@@ -58,9 +58,17 @@ class ApiKey:
         return self.state(now) == "active"
 
 
+class WrongNewKey(ValueError):
+    """`member` is what of it is wrong: `name`, `scopes`, `role` or `ttl_s`."""
+
+    def __init__(self, member: str, message: str) -> None:
+        super().__init__(message)
+        self.member = member
+
+
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What a key is made with. Raises ValueError for what no key may have; the message says what."""
+    """What a key is made with. Raises WrongNewKey for what no key may have; the message says what."""
 
     name: str
     scopes: frozenset[str] = frozenset()
@@ -70,18 +78,20 @@ class NewKey:
 
     def __post_init__(self) -> None:
         if not (0 < len(self.name) <= NAME_CHARACTERS and self.name.isprintable() and self.name.strip()):
-            raise ValueError(f"the name of a key has 1 to {NAME_CHARACTERS} printable characters")
+            raise WrongNewKey("name", f"the name of a key has 1 to {NAME_CHARACTERS} printable characters")
         if not self.scopes and self.role is None:
-            raise ValueError("a key needs scopes or a role: it could do nothing")
+            raise WrongNewKey("scopes", "a key needs scopes or a role: it could do nothing")
         if len(self.scopes) > SCOPES:
-            raise ValueError(f"a key has at most {SCOPES} scopes")
+            raise WrongNewKey("scopes", f"a key has at most {SCOPES} scopes")
         for scope in sorted(self.scopes):
             if len(scope) > SCOPE_CHARACTERS or not SCOPE.match(scope):
-                raise ValueError(f"not a scope such as tasks:read or scripts:execute:sign-file: {scope[:80]!a}")
+                raise WrongNewKey(
+                    "scopes", f"not a scope such as tasks:read or scripts:execute:sign-file: {scope[:80]!a}"
+                )
         if self.role is not None and not ROLE_NAME.match(self.role):
-            raise ValueError(f"not the name of a role: {self.role[:80]!a}")
+            raise WrongNewKey("role", f"not the name of a role: {self.role[:80]!a}")
         if self.ttl_s is not None and not 1 <= self.ttl_s <= 10**10:
-            raise ValueError("a key lives for a second at least")
+            raise WrongNewKey("ttl_s", "a key lives for a second at least")
 
 
 def key_text(random: bytes) -> str:

@@ -13,6 +13,10 @@ RESULTS: tuple[Result, ...] = ("allowed", "denied", "failed")
 ACTION = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*\Z")
 # The id of an entry, which is the cursor of a page too; a refusal ends with "r".
 ENTRY_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,19})(r?)\Z")
+# An API key, of which the public id is kept, and a token, of which nothing is.
+_PROOF = re.compile(
+    r"(penstock_[a-z2-7]{8}_)[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class AuditEntry:
     HTTP status, where there was one.
 
     The result is `denied` for what was not allowed, `failed` for what was allowed and did not succeed. All text may
-    come from outside: the store keeps it printable and short.
+    come from outside: the store keeps it printable and short, and without keys and tokens.
     """
 
     who: str
@@ -53,6 +57,11 @@ class AuditEntry:
             target=target,
             **more,
         )
+
+
+def without_proofs(text: str) -> str:
+    """The text, with `***` for what somebody would be let in with: it is sent in the wrong place by mistake."""
+    return _PROOF.sub(lambda found: f"{found[1] or ''}***", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

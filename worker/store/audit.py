@@ -15,7 +15,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from engine.log.text import printable
-from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditFilter, AuditPage, Result
+from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditFilter, AuditPage, Result, without_proofs
 from worker.store import encoding
 from worker.store.errors import InvalidName, store_errors
 from worker.store.keys import AUDIT, AUDIT_FIELDS, AUDIT_REFUSED
@@ -52,7 +52,8 @@ class Audit:
         """
         if not ACTION.match(entry.action) or entry.result not in RESULTS:
             raise ValueError(f"not an action and a result: {entry.action[:80]!a} {entry.result[:80]!a}")
-        cut = {name: printable(getattr(entry, name) or "", most) for name, most in _MOST.items()}
+        # Twice what is kept: what is hidden is shorter than it was, and nobody can make us look at a megabyte.
+        cut = {n: printable(without_proofs((getattr(entry, n) or "")[: 2 * most]), most) for n, most in _MOST.items()}
         values = {**cut, "result": entry.result, "status": "" if entry.status is None else str(entry.status)}
         refused = entry.result == "denied"
         with store_errors():
