@@ -230,7 +230,16 @@ def test_the_audit_is_exported_as_lines(api: Api) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        *("result=maybe", "limit=0", "limit=201", "cursor=x", "cursor=1-1%0a", "action=keys*", "action=", "since=soon"),
+        *(
+            "result=maybe",
+            "limit=0",
+            "limit=1001",
+            "cursor=x",
+            "cursor=1-1%0a",
+            "action=keys*",
+            "action=",
+            "since=soon",
+        ),
         *("format=csv", "who=", "who=" + "x" * 201, "verb=1", "format=jsonl&limit=5", "format=jsonl&cursor=1-1"),
     ],
 )

@@ -100,7 +100,7 @@ def tokens(tmp_path: Path) -> TokenProof:
 )
 def test_a_token_of_each_kind_of_key_is_good(tmp_path: Path, key: Any, algorithm: str) -> None:
     found = proof(tmp_path, public_pem(key)).prove(signed(key, {"alg": algorithm, "typ": "JWT"}))
-    assert found == Principal("ann", "jwt", frozenset({"tasks:read"}))
+    assert found == Principal("ann", "jwt", frozenset({"tasks:read"}), expires_at=(NOW + 600) * 1000)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,8 @@ def test_what_is_issued_is_good_for_whom_it_says(tmp_path: Path, key: Any) -> No
     assert public is not None and matching(private_key(pem(OTHER)), [public]) is None
     new = NewToken(ISSUER, AUDIENCE, "bot", NOW, 60, "1", ("tasks:read",), ("signer",))
     found = tokens.prove(issue(new, own, public.algorithms))
-    assert found == Principal("bot", "jwt", frozenset({"tasks:read", *OWN["signer"]}))
+    scopes = frozenset({"tasks:read", *OWN["signer"]})
+    assert found == Principal("bot", "jwt", scopes, expires_at=(NOW + 60) * 1000)
     with pytest.raises(KeyFileError):
         issue(new, own, ("HS256",))
 
