@@ -7,37 +7,78 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.system.conftest import Deployment
-from tests.system.http_client import Api, audit_of, make_key, running_api
+from tests.system.http_client import BASE, Api, audit_of, make_key, running_api
 
-ROUTES = [
-    ("GET", "/scripts"),
-    ("GET", "/scripts/say"),
-    ("GET", "/scripts/say/schema"),
-    ("POST", "/scripts/say/validate"),
-    ("POST", "/scripts/say/execute"),
-    ("POST", "/scripts/say/dry-run"),
-    *(
-        (method, f"/{base}{rest}")
+# What stands for the parameters of paths: a new one has to be added here, so that no route goes untested.
+THERE = (
+    ("/scripts/{name}", "/scripts/say"),
+    ("/artifacts/{name}", "/artifacts/a.txt"),
+    ("{task_id}", "t1"),
+    ("{key_id}", "aaaaaaaa"),
+)
+OPEN = ("/healthz", "/readyz")
+ANY_PROOF = ("/api/v1/openapi.json", "/api/v1/me")
+# Theirs may be read with less than all of them: such a list leaves the others out.
+LISTS = ("/api/v1/scripts", "/api/v1/tasks", "/api/v1/executions", "/api/v1/events")
+NOT_THERE = ("nothing", "..", "%2e%2e%2fetc%2fpasswd", "%2e%2e", "a%00b", "%0d%0aX:%201", "x" * 200, "%ff%fe", "%2f")
+CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
+    ("POST", "/scripts/{name}/execute"): ("/scripts/off/execute", None, "script-disabled"),
+    ("POST", "/scripts/{name}/dry-run"): ("/scripts/off/dry-run", None, "script-disabled"),
+    ("POST", "/keys/{key_id}/rotate"): ("/keys/{revoked}/rotate", None, "not-active"),
+    **{
+        (method, f"/{base}/{{task_id}}{rest}"): (f"/{base}/{task}{rest}", None, code)
         for base in ("tasks", "executions")
-        for method, rest in (
-            ("GET", ""),
-            ("GET", "/t1"),
-            ("POST", "/t1/cancel"),
-            ("POST", "/t1/rerun"),
-            ("DELETE", "/t1"),
-            ("GET", "/t1/log"),
-            ("GET", "/t1/result"),
-            ("GET", "/t1/artifacts"),
-            ("GET", "/t1/artifacts/a.txt"),
+        for method, task, rest, code in (
+            ("POST", "t1", "/cancel", "final"),
+            ("POST", "waits", "/rerun", "not-final"),
+            ("DELETE", "waits", "", "not-final"),
+            ("GET", "waits", "/result", "not-final"),
         )
-    ),
-    ("GET", "/status"),
-]
-BODIES = [path for method, path in ROUTES if method == "POST"]
+    },
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """`template` is how the document names it, `path` one that is there; both without the base."""
+
+    method: str
+    template: str
+    operation: Any
+
+    @property
+    def path(self) -> str:
+        path = self.template
+        for parameter, value in THERE:
+            path = path.replace(parameter, value)
+        assert "{" not in path, f"a parameter that no test knows: {self.template}"
+        return path
+
+    @property
+    def whole(self) -> str:
+        return self.template if self.template in (*OPEN, "/metrics") else BASE + self.template
+
+    def answers(self, status: int) -> bool:
+        return str(status) in self.operation["responses"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+@pytest.fixture(scope="module")
+def routes(api: Api) -> list[Route]:
+    paths = api.get("/openapi.json").json["paths"]
+    return [
+        Route(method.upper(), path.removeprefix(BASE), operation)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +86,15 @@ def api(shared_deployment: Deployment) -> Iterator[Api]:
     settings = {"port": 0, "maxBody": 2000, "bodyTimeout": "300ms", "origins": ["https://page.example"]}
     shared_deployment.file("config/penstock.yaml", json.dumps({"api": settings}))
     shared_deployment.script("say", "echo hi; echo a > artifacts/a.txt", {"additionalProperties": True})
+    shared_deployment.script("waits", "sleep 600", {}, killGrace=0)
     shared_deployment.script("strict", "exit 0", {"properties": {"n": {"type": "integer"}}, "required": ["n"]})
     shared_deployment.script("off", "exit 0", {}, enabled=False)
     shared_deployment.script("wet", "exit 0", {}, plugins={"disabled": ["dryRun"]})
     for running in running_api(shared_deployment):
         assert running.post("/scripts/say/execute", {"id": "t1"}).status == 200
+        assert running.post("/scripts/waits/execute?async=true", {"id": "waits"}).status == 202
         yield running
+        assert running.post("/tasks/waits/cancel").status == 202
 
 
 @pytest.fixture(scope="module")
@@ -58,40 +102,127 @@ def nobody(api: Api, shared_deployment: Deployment) -> Api:
     return api.with_key(make_key(shared_deployment, "nobody", "schedules:read"))
 
 
-@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/openapi.json")])
-def test_every_route_needs_a_proof(api: Api, method: str, path: str) -> None:
-    for key in (None, "penstock_aaaaaaaa_" + "A" * 43, "*", "é".encode().decode("latin-1")):
-        answer = api.with_key(key).send(method, path)
-        assert answer.error == (401, "unauthorized")
-        assert answer.headers["www-authenticate"] == "Bearer"
+def test_every_route_needs_a_proof(api: Api, routes: list[Route]) -> None:
+    for route in routes:
+        if route.whole in OPEN:
+            assert api.with_key(None).send(route.method, route.path).status == 200
+            continue
+        assert route.operation["security"] and route.answers(401), route
+        for key in (None, "penstock_aaaaaaaa_" + "A" * 43, "*", "é".encode().decode("latin-1")):
+            answer = api.with_key(key).send(route.method, route.path)
+            assert answer.error == (401, "unauthorized"), route
+            assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_route_needs_its_scope(nobody: Api, method: str, path: str) -> None:
-    assert nobody.send(method, path).error == (403, "not-allowed")
+def test_every_route_needs_its_scope(nobody: Api, routes: list[Route]) -> None:
+    for route in routes:
+        answer = nobody.send(route.method, route.path)
+        if route.whole in (*OPEN, *ANY_PROOF):
+            assert answer.status == 200, route
+        else:
+            assert answer.error == (403, "not-allowed"), route
+            assert route.answers(403), route
 
 
-@pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in ROUTES if p.count("/") > 1])
-def test_every_route_knows_what_is_not_there(api: Api, method: str, path: str) -> None:
-    for name in ("nothing", "..", "%2e%2e%2fetc%2fpasswd", "a%00b", "%0d%0aX:%201", "x" * 200, "%ff%fe"):
-        missing = path.replace("/t1", f"/{name}").replace("/say", f"/{name}")
-        status, code = api.send(method, missing).error
-        assert (status, code) in ((404, "unknown-task"), (404, "unknown-script"), (404, "not-found")), missing
+def test_the_rights_on_one_script_are_none_on_another(
+    api: Api, shared_deployment: Deployment, routes: list[Route]
+) -> None:
+    of_script = [f"scripts:{verb}:strict" for verb in ("read", "execute", "write")]
+    of_task = [f"tasks:{verb}:strict" for verb in ("read", "cancel", "delete")]
+    narrow = api.with_key(make_key(shared_deployment, "narrow", *of_script, "tasks:*"))
+    for route in routes:
+        if route.whole in LISTS:
+            if "events" not in route.whole:
+                assert b"say" not in narrow.send(route.method, route.path).body, route
+        elif route.whole not in (*OPEN, *ANY_PROOF):
+            assert narrow.send(route.method, route.path).error == (403, "not-allowed"), route
+    # Nor does a third part that a scope of tasks does not have.
+    narrower = api.with_key(make_key(shared_deployment, "narrower", *of_script, *of_task))
+    for route in routes:
+        if route.whole in LISTS[1:] or "{task_id}" in route.template:
+            assert narrower.send(route.method, route.path).error == (403, "not-allowed"), route
+    assert narrow.get("/scripts/strict").status == 200
 
 
-@pytest.mark.parametrize("path", BODIES)
-def test_every_body_is_read_strictly(api: Api, path: str) -> None:
-    def send(body: bytes, content_type: str = "application/json") -> tuple[int, str]:
-        return api.send("POST", path, body, {"Content-Type": content_type}).error
+def test_every_route_knows_what_is_not_there(api: Api, routes: list[Route]) -> None:
+    for route in routes:
+        if "{" not in route.template:
+            continue
+        assert route.answers(404), route
+        for name in NOT_THERE:
+            missing = route.template.replace("{name}", name).replace("{task_id}", name).replace("{key_id}", name)
+            status, code = api.send(route.method, missing).error
+            assert status == 404 and (code == "not-found" or code.startswith("unknown-")), (route, name)
 
-    for body in (b"{", b"[]", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}'):
-        assert send(body) == (400, "invalid-json"), body
-    assert send(b'{"x":' * 200 + b"1" + b"}" * 200) == (400, "invalid-json")
-    assert send(b'{"unknown": 1}') == (422, "invalid-body")
-    assert send(b"a=1", "application/x-www-form-urlencoded") == (415, "unsupported-media-type")
-    assert send(b'{"a": 1}', "text/plain") == (415, "unsupported-media-type")
-    assert send(b'{"a": "' + b"x" * 3000 + b'"}') == (413, "too-large")
-    assert api.post(f"{path}?unknown=1", {}).error == (400, "invalid-query")
+
+def test_every_body_is_read_strictly(api: Api, routes: list[Route]) -> None:
+    here = make_spare(api)
+    for route in routes:
+        if "requestBody" not in route.operation:
+            assert route.method != "POST", route
+            continue
+        path = route.path.replace("aaaaaaaa", here)
+
+        def send(body: bytes, content_type: str = "application/json", path: str = path) -> tuple[int, str]:
+            return api.send("POST", path, body, {"Content-Type": content_type}).error
+
+        bad = (
+            b"{",
+            b"[]",
+            b"null",
+            b"\xff\xfe",
+            b'{"a": NaN}',
+            b'{"a": 1, "a": 2}',
+            b"\xef\xbb\xbf{}",
+            b'{"a": "\\ud800"}',
+        )
+        for body in (*bad, b'{"x":' * 200 + b"1" + b"}" * 200):
+            assert send(body) == (400, "invalid-json"), (route, body)
+        assert send(b'{"unknown": 1}') == (422, "invalid-body"), route
+        for content_type in ("text/plain", "application/x-www-form-urlencoded", "", "application/jsonx", "*/*"):
+            assert send(b"{}", content_type) == (415, "unsupported-media-type"), (route, content_type)
+        assert send(b'{"a": "' + b"x" * 3000 + b'"}') == (413, "too-large"), route
+        assert all(route.answers(status) for status in (400, 408, 413, 415, 422)), route
+
+
+def test_no_route_passes_over_a_parameter(api: Api, routes: list[Route]) -> None:
+    for route in routes:
+        for query in ("unknown=1", "unknown", "%00=1", "x[]=1"):
+            assert api.send(route.method, f"{route.path}?{query}").error == (400, "invalid-query"), route
+
+
+def test_what_has_another_state_is_a_conflict(api: Api, routes: list[Route]) -> None:
+    """Each route that names 409."""
+    spare = make_spare(api)
+    assert api.delete(f"/keys/{spare}").status == 204
+    for route in routes:
+        if route.answers(409):
+            path, body, code = CONFLICTS[route.method, route.template]
+            answer = api.send(
+                route.method, path.replace("{revoked}", spare), json.dumps(body).encode() if body else b""
+            )
+            assert answer.error == (409, code), route
+
+
+def test_every_route_answers_other_methods_with_those_that_it_has(api: Api, routes: list[Route]) -> None:
+    """HEAD and OPTIONS among them; neither has an answer with a body that nobody asked for."""
+    known: dict[str, set[str]] = {}
+    for route in routes:
+        known.setdefault(route.path, set()).add(route.method)
+    for path, methods in known.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - methods:
+            answer = api.send(method, path)
+            assert answer.error == (405, "method-not-allowed"), (method, path)
+            assert set(answer.headers["allow"].split(", ")) <= methods, (method, path)
+        head = api.send("HEAD", path)
+        assert (head.status, head.body) == (405, b""), path
+
+
+def make_spare(api: Api) -> str:
+    made = api.post("/keys", {"name": "spare", "scopes": ["tasks:read"]})
+    assert made.status == 201
+    spare: str = made.json["id"]
+    return spare
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ _SANDBOX = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ances
 
 RunNumber = Annotated[int | None, Query(alias="run", ge=0, le=10**6, description="The newest unless given.")]
 _ERRORS = documented(400, 401, 403, 404, 416, 429)
-_BYTES: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+# With whatever type it was found to have.
+_BYTES: dict[str, Any] = {"*/*": {"schema": {}}}
 _SAME = {"description": "It is what `If-None-Match` names."}
 _TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 
