@@ -93,7 +93,8 @@ async def run_command(
         raise
     except SupervisorError:
         slot.close()
-        await pipes.drained(DRAIN_S)  # the nursery is ending the tree
+        await slot.ended(_KILL_PATIENCE_S)  # the nursery ends the tree
+        await pipes.drained(DRAIN_S)
         raise
     finally:
         if lifeline:

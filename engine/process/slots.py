@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -59,8 +61,10 @@ class Ended:
 class Slot:
     """One supervisor. Not reusable once a method raised SupervisorError; see `usable`."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, number: int, control: socket.socket) -> None:
         sock.setblocking(False)
+        self._number = number
+        self._control = control
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._receive)
@@ -114,6 +118,22 @@ class Slot:
             self._ended = self._loop.create_future()
             self._tell("end")
         return self._ended
+
+    async def ended(self, within_s: float) -> None:
+        """After `close`: wait until nothing is left of the supervisor and of what was below it."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        gone = self._loop.create_future()
+        self._loop.add_reader(reader, _settle, gone, None)
+        try:
+            with contextlib.suppress(OSError, TimeoutError):  # the nursery is gone, too; or something does not end
+                try:
+                    wire.send(self._control, ("ended", self._number), [writer])
+                finally:
+                    os.close(writer)
+                await asyncio.wait_for(gone, within_s)
+        finally:
+            self._loop.remove_reader(reader)
+            os.close(reader)
 
     def close(self) -> None:
         """Let the supervisor go: it ends whatever it has below it, then itself. Called twice: no-op."""
@@ -180,6 +200,7 @@ class Slots:
         self._hold = tuple(hold)
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._numbers = itertools.count()
         self._free: list[Slot] = []
         self._all: set[Slot] = set()
 
@@ -204,7 +225,7 @@ class Slots:
             if slot.usable:
                 return slot
             self._all.discard(slot)
-        slot = Slot(self._spawn())
+        slot = self._spawn()
         self._all.add(slot)
         return slot
 
@@ -216,15 +237,16 @@ class Slots:
             slot.close()
             self._all.discard(slot)
 
-    def _spawn(self) -> socket.socket:
+    def _spawn(self) -> Slot:
         try:
             if self._nursery is None or self._nursery.poll() is not None:
                 self._start_nursery()
             assert self._control is not None
             ours, theirs = wire.pair()
+            number = next(self._numbers)
             with theirs:
-                wire.send(self._control, ("slot",), [theirs.fileno()])
-            return ours
+                wire.send(self._control, ("slot", number), [theirs.fileno()])
+            return Slot(ours, number, self._control)
         except OSError as error:
             raise SupervisorError(f"no supervisor can be started: {error}") from error
 

@@ -50,7 +50,8 @@ def main(control_fd: int, *held: int) -> None:
 
 
 def _nurse(control: socket.socket, wakeup: int) -> None:
-    slots: set[int] = set()
+    slots: dict[int, int] = {}  # the number of each by its process
+    asked: dict[int, int] = {}  # descriptors that are closed once nothing of the slot with that number is left
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
@@ -63,27 +64,35 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
             _reap_slots(slots)
         if control.fileno() in ready:
             message, fds = wire.receive(control)
-            if message is None:
-                # The worker is gone. Each slot sees that on its own socket, ends its tree and itself; the
-                # nursery stays until they have, so that nothing is ever without a supervisor.
-                orphaned = True
-                poll.unregister(control)
-                continue
-            try:
-                pid = os.fork()
-            except OSError:  # no more processes are allowed; the worker sees its end of the socket close
-                os.close(fds[0])
-                continue
-            if pid == 0:
-                control.close()
-                os.close(wakeup)
-                _slot(socket.socket(fileno=fds[0]), spawner)
-                os._exit(0)
-            slots.add(pid)
-            os.close(fds[0])
+            match message:
+                case ("slot", int(number)):
+                    try:
+                        pid = os.fork()
+                    except OSError:  # no more processes are allowed; the worker sees its end of the socket close
+                        os.close(fds[0])
+                        continue
+                    if pid == 0:
+                        control.close()
+                        for fd in (wakeup, *asked.values()):
+                            os.close(fd)
+                        _slot(socket.socket(fileno=fds[0]), spawner)
+                        os._exit(0)
+                    slots[pid] = number
+                    os.close(fds[0])
+                case ("ended", int(number)):
+                    asked[number] = fds[0]
+                    _reap_slots(slots)
+                case _:
+                    # The worker is gone. Each slot sees that on its own socket, ends its tree and itself; the
+                    # nursery stays until they have, so that nothing is ever without a supervisor.
+                    orphaned = True
+                    poll.unregister(control)
+        if asked and all(pid in slots for pid in tree.children()):
+            for number in set(asked).difference(slots.values()):
+                os.close(asked.pop(number))
 
 
-def _reap_slots(slots: set[int]) -> bool:
+def _reap_slots(slots: dict[int, int]) -> bool:
     """Collect slots that have ended and end what they left. True while something is below."""
     while True:
         try:
@@ -92,7 +101,7 @@ def _reap_slots(slots: set[int]) -> bool:
             return False
         if pid == 0:
             break
-        slots.discard(pid)
+        slots.pop(pid, None)
     # Whatever is below us and is no slot was below a slot that died; its own children come next, one SIGCHLD later.
     for pid in tree.children():
         if pid not in slots:
