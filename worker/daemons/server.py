@@ -112,9 +112,8 @@ async def _serve(
             endings.stop()
             feed.stop()
 
-        server = _Server(config, stop)
+        server = _Server(config, ready, stop)
         async with endings.follow(), feed.follow(), _sending(settings, webhooks, store.records, feed):
-            ready()
             await server.serve(sockets=[listening])
     return 0
 
@@ -167,9 +166,14 @@ def _impatient(headers_s: float) -> type[H11Protocol]:
 class _Server(uvicorn.Server):
     """Ends by our rules: who waits is answered, and a signal that was heard is not raised once more afterwards."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
