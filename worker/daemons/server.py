@@ -74,7 +74,7 @@ async def _serve(
             if key:
                 await access.audit.append(_FIRST_KEY)
                 show_key(key)
-        endings, feed, webhooks = Endings(store.records), Feed(store.records), Webhooks(store.redis)
+        feed, webhooks = Feed(store.records), Webhooks(store.redis)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -87,7 +87,7 @@ async def _serve(
             authenticator=access.authenticator,
             keys=access.keys,
             audit=access.audit,
-            endings=endings,
+            endings=Endings(store.records, feed),
             streams=Streams(feed, store.live_log, settings.state_dir / "spool"),
             meters=Meters(),
             webhooks=webhooks,
@@ -108,12 +108,8 @@ async def _serve(
             timeout_graceful_shutdown=_GRACE_S,
         )
 
-        def stop() -> None:
-            endings.stop()
-            feed.stop()
-
-        server = _Server(config, ready, stop)
-        async with endings.follow(), feed.follow(), _sending(settings, webhooks, store.records, feed):
+        server = _Server(config, ready, feed.stop)
+        async with feed.follow(), _sending(settings, webhooks, store.records, feed):
             await server.serve(sockets=[listening])
     return 0
 
