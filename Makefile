@@ -49,7 +49,7 @@ docs: dev ## write docs/reference and schemas/ from the code
 
 schemas: docs
 
-bench: install ## all benchmarks and which targets hold (about 13 minutes); BASE=COMMIT: today beside that commit (about 3)
+bench: install ## all benchmarks and which targets hold (about 15 minutes); BASE=COMMIT: today beside that commit (about 3)
 	@$(BIN)/python -m $(if $(BASE),bench.base $(BASE),bench.run) $(BENCH)
 
 peers-lock: ## resolve what the peers of the benchmark need anew (needs uv)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from bench import (
+    api,
     containment,
     depth,
     flood,
@@ -44,6 +45,7 @@ def quick() -> dict[str, Part]:
         "log": lambda: log.measure(1, 1, at_once=2),
         "flood": lambda: flood.measure(3, 1),
         "live": lambda: live.measure(1000, 1, 1),
+        "api": lambda: api.measure(20, 1, 3, 200, 1),
         "payload": lambda: payload.measure(100, 1),
         "store": lambda: store.measure(40, 1, at_once=8),
         "trips": lambda: trips.measure(20, 1),
@@ -64,6 +66,7 @@ def full(rounds: int, sizes: Sequence[int], deep: int, tasks: int) -> dict[str, 
         "log": lambda: log.measure(32, rounds),
         "flood": lambda: flood.measure(200, rounds),
         "live": lambda: live.measure(10_000, 5, rounds),
+        "api": lambda: api.measure(500, rounds),
         "payload": lambda: payload.measure(5000, rounds),
         "store": lambda: store.measure(2000, rounds),
         "trips": lambda: trips.measure(1000, 1),

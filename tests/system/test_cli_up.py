@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import signal
+import socket
 import stat
+import subprocess
+import urllib.request
+from pathlib import Path
 
 import psutil
 import pytest
@@ -143,3 +150,79 @@ def test_a_second_signal_does_not_wait_for_the_grace_and_ends_with_0(
     assert living(deployment) == []
     shown = deployment.penstock("run", "--up", "stay", "--id", "stays", "--json", "-q", "--no-follow")
     assert (shown.code, shown.json["status"], shown.json["reason"]) == (75, "exception", "worker-shutdown")
+
+
+def served(deployment: Deployment) -> tuple[subprocess.Popen[bytes], Path]:
+    """`up` with its API on some port, and its log."""
+    deployment.file("config/penstock.yaml", json.dumps({"api": {"port": 0}, "log": {"format": "json"}}))
+    deployment.script("say", "echo hello")
+    log = deployment.home / "up-of-the-test.log"
+    with log.open("wb") as output:
+        up = deployment.start("up", stdout=output, stderr=output)
+    eventually(lambda: "the API listens on" in log.read_text() or up.poll() is not None, "the API")
+    assert up.poll() is None, log.read_text()
+    return up, log
+
+
+def api_of(up: subprocess.Popen[bytes]) -> psutil.Process | None:
+    for child in psutil.Process(up.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "--socket" in child.cmdline():
+                return child
+    return None
+
+
+def test_an_api_that_ends_is_started_again_and_callers_wait_for_it(deployment: Deployment) -> None:
+    up, log = served(deployment)
+    url = re.search(r"listens on (http://[0-9.:]+)", log.read_text())
+    assert url
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        before = log.read_text().count("answers again")
+        first = api_of(up)
+        assert first
+        first.send_signal(number)
+        psutil.wait_procs([first], timeout=20)
+        with urllib.request.urlopen(f"{url[1]}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+        eventually(lambda: log.read_text().count("answers again") > before, "the new one")
+    said = log.read_text()
+    assert said.count("the API has ended; it is started again") == said.count("answers again") == 2
+    assert said.count("the API listens on") == 1
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(20) == 0
+    assert living(deployment) == []
+
+
+def test_up_ends_with_the_reason_when_the_api_cannot_start(deployment: Deployment) -> None:
+    deployment.script("say", "echo hello")
+    deployment.file("key.pem", "no key")
+    jwt = {"issuer": "i", "audience": "a", "keyFile": str(deployment.home / "key.pem")}
+    deployment.file("config/penstock.yaml", json.dumps({"api": {"port": 0}, "auth": {"jwt": jwt}}))
+    done = finish(deployment.start("up"))
+    assert done.code == 65
+    assert "/auth/jwt/keyFile" in done.err or "key.pem" in done.err
+    assert "the API cannot start" in done.err
+    assert "the API listens on" not in done.err
+    assert living(deployment) == []
+
+
+def test_up_says_that_a_port_of_the_settings_is_taken(deployment: Deployment) -> None:
+    deployment.script("say", "echo hello")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        deployment.file("config/penstock.yaml", json.dumps({"api": {"port": other.getsockname()[1]}}))
+        for command in ("up", "api"):
+            done = finish(deployment.start(command))
+            assert (done.code, "cannot listen on 127.0.0.1" in done.err) == (69, True), done
+    assert living(deployment) == []
+
+
+def test_an_up_that_is_stopped_while_its_api_starts_leaves_nothing(deployment: Deployment) -> None:
+    deployment.script("say", "echo hello")
+    deployment.file("config/penstock.yaml", json.dumps({"api": {"port": 0}}))
+    up = deployment.start("up")
+    eventually(lambda: api_of(up), "the process of the API")
+    up.send_signal(signal.SIGTERM)
+    done = finish(up)
+    assert done.code == 0, done.err
+    assert "cannot start" not in done.err
+    assert living(deployment) == []

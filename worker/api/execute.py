@@ -124,7 +124,9 @@ def executable_script(name: str, here: Context, caller: Caller) -> Prepared:
 
 async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResponse:
     """200 with the task when it ends in time, else 202."""
-    task = await here.endings.ended(submitted.task_id, wait_s)
+    # What was just recorded waits; to look would cost as much as to record it.
+    asks = wait_s > 0 or not submitted.created
+    task = await here.endings.ended(submitted.task_id, wait_s) if asks else None
     if task is not None and task.status in FINAL and wait_s > 0:
         document = Executed(**of_task(task).model_dump(), created=submitted.created)
         return JSONResponse(document.model_dump(), 200, headers={"Location": f"{TASKS}/{task.id}"})

@@ -21,6 +21,8 @@ PATH_BYTES = 4 * 1024
 HEADERS = 100
 # Two of these, and a proxy before us may have looked at the other one.
 _ONCE = frozenset({b"authorization", b"x-api-key", b"content-type", b"content-length", b"host", b"origin", b"range"})
+_VERSIONS = frozenset({"1.0", "1.1"})
+_CLOSE = {"Connection": "close"}
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -63,6 +65,12 @@ def _check(scope: Scope) -> None:
         raise ApiError(414, "uri-too-long", f"a query has at most {QUERY_BYTES} bytes, a path {PATH_BYTES}")
     if len(scope["headers"]) > HEADERS:
         raise ApiError(431, "too-many-headers", f"a request has at most {HEADERS} headers")
+    if scope["http_version"] not in _VERSIONS:
+        raise ApiError(505, "http-version", "HTTP/1.1 is spoken here", headers=_CLOSE)
+    given = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" in given and b"content-length" in given:
+        # Whoever looked at it before us may have seen the end of the body elsewhere, and another request behind it.
+        raise ApiError(400, "ambiguous-length", "give Content-Length or Transfer-Encoding, not both", headers=_CLOSE)
     names = [name for name, _ in scope["headers"] if name in _ONCE]
     if len(names) != len(set(names)):
         raise ApiError(400, "doubled-header", f"given more than once: {max(names, key=names.count).decode()}")

@@ -14,7 +14,7 @@ from worker.api.problem import OneProblem, ProblemDocument, documented
 router = APIRouter(tags=["openapi"])
 _OPEN = frozenset({"/healthz", "/readyz"})
 # What any route may answer.
-_ANYWHERE = (400, 414, 431, 500, 503)
+_ANYWHERE = (400, 414, 431, 500, 503, 505)
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 
 

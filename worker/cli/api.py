@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from dataclasses import replace
@@ -17,8 +18,9 @@ from worker.cli.notice import notice
 @click.option("--host", metavar="ADDRESS", help="Where to listen [default: api.host].")
 @click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), help="0: any free one [default: api.port].")
 @click.option("--socket", "number", type=int, hidden=True, help="An inherited one; end when stdin ends.")
+@click.option("--ready", "told", type=int, hidden=True, help="An inherited pipe, written to when it answers.")
 @click.pass_obj
-def command(home: Path, host: str | None, port: int | None, number: int | None) -> int:
+def command(home: Path, host: str | None, port: int | None, number: int | None, told: int | None) -> int:
     """Serve the HTTP API.
 
     On 127.0.0.1 and port 8765 unless told otherwise; the address is told on stdout. It checks, records, publishes and
@@ -50,7 +52,15 @@ def command(home: Path, host: str | None, port: int | None, number: int | None) 
         url = url_of(listening)
         if number is None:
             return run_server(deployment, listening, lambda: click.echo(f"listening on {url}"))
-        return run_server(deployment, listening, lambda: None, partial(_show_key, deployment.settings.state_dir))
+        return run_server(
+            deployment, listening, partial(_tell, told), partial(_show_key, deployment.settings.state_dir)
+        )
+
+
+def _tell(told: int | None) -> None:
+    if told is not None:
+        os.write(told, b"1")
+        os.close(told)
 
 
 def _show_key(state_dir: Path, key: str) -> None:

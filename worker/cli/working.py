@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from worker.cli.deployment import store_failures
+from worker.cli.failure import Failure
 from worker.cli.notice import notice
 
 
@@ -32,12 +33,21 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False)
         beside = None
         if api:
             from worker.daemons.listening import listen, url_of
-            from worker.daemons.serving import serving
+            from worker.daemons.serving import Serving
 
             listening = listen(deployment.settings.api, any_port=True)
-            notice(f"the API listens on {url_of(listening)}")
-            beside = serving(home, listening)
-        return run_worker(deployment, concurrency=concurrency, beside=beside)
+            url = url_of(listening)
+            beside = Serving(home, listening, lambda: notice(f"the API listens on {url}"))
+        try:
+            code = run_worker(deployment, concurrency=concurrency, beside=beside)
+        except SystemExit:
+            # It was told to stop while it started, which the API does when it cannot start.
+            if beside is None or beside.failed is None:
+                raise
+            code = 0
+        if beside is not None and beside.failed is not None:
+            raise Failure(beside.failed, f"the API cannot start (exit code {beside.failed}); why stands above")
+        return code
 
 
 def _stop(*_: object) -> None:

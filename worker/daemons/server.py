@@ -74,7 +74,7 @@ async def _serve(
             if key:
                 await access.audit.append(_FIRST_KEY)
                 show_key(key)
-        endings, feed, webhooks = Endings(store.records), Feed(store.records), Webhooks(store.redis)
+        feed, webhooks = Feed(store.records), Webhooks(store.redis)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -87,7 +87,7 @@ async def _serve(
             authenticator=access.authenticator,
             keys=access.keys,
             audit=access.audit,
-            endings=endings,
+            endings=Endings(store.records, feed),
             streams=Streams(feed, store.live_log, settings.state_dir / "spool"),
             meters=Meters(),
             webhooks=webhooks,
@@ -108,13 +108,8 @@ async def _serve(
             timeout_graceful_shutdown=_GRACE_S,
         )
 
-        def stop() -> None:
-            endings.stop()
-            feed.stop()
-
-        server = _Server(config, stop)
-        async with endings.follow(), feed.follow(), _sending(settings, webhooks, store.records, feed):
-            ready()
+        server = _Server(config, ready, feed.stop)
+        async with feed.follow(), _sending(settings, webhooks, store.records, feed):
             await server.serve(sockets=[listening])
     return 0
 
@@ -167,9 +162,14 @@ def _impatient(headers_s: float) -> type[H11Protocol]:
 class _Server(uvicorn.Server):
     """Ends by our rules: who waits is answered, and a signal that was heard is not raised once more afterwards."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from worker.model.api_key import KEY_ID, RANDOM_BYTES, ApiKey, NewKey, id_in, key_digest, key_text
 from worker.store import encoding
 from worker.store.errors import InvalidName, StoreError, StoreUnavailable, store_errors
+from worker.store.hashes import read_hash_and_time
 from worker.store.keys import API_KEY, API_KEY_FIELDS, API_KEYS
 from worker.store.script import Script, StoreLimits
 
@@ -103,13 +104,8 @@ class ApiKeys:
 
     async def look_up(self, id: str) -> tuple[ApiKey | None, int]:
         """The key, and the time by the store's clock in milliseconds, in one round trip."""
-        name = _key(id)
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(name)
-            pipeline.time()
-            with store_errors():
-                values, (seconds, microseconds) = await pipeline.execute()
-        return _api_key(id, values), seconds * 1000 + microseconds // 1000
+        values, now = await read_hash_and_time(self._redis, _key(id))
+        return _api_key(id, values), now
 
     async def list(self) -> tuple[ApiKey, ...]:
         """All keys, the newest first."""

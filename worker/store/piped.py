@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -33,12 +34,21 @@ class PipedRedis(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         if args[0] not in PIPED:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        command = hiredis.pack_command(args)
+        return (await self._ask([hiredis.pack_command(args)]))[0]
+
+    async def ask_together(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """One write and, as a rule, one read for all of them; the answers in their order, as the server gives them.
+
+        For what may be asked twice. Raises the first error; the others are asked all the same.
+        """
+        return await self._ask([hiredis.pack_command(command) for command in commands])
+
+    async def _ask(self, commands: Sequence[bytes]) -> list[Any]:
         for attempt in range(RETRIES + 1):
             try:
                 if self._pipe is None or self._pipe.closed:
                     self._pipe = await self._connected()
-                return await self._pipe.ask(command)
+                return await asyncio.gather(*[self._pipe.ask(command) for command in commands])
             except (ConnectionError, TimeoutError, OSError):
                 if attempt == RETRIES:
                     raise

@@ -14,6 +14,7 @@ from worker.model.task import Task
 from worker.store import decoding
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import InvalidName, store_errors
+from worker.store.hashes import read_hashes
 from worker.store.keys import EVENTS, FIELDS, script_key, status_key, task_key
 
 PAGE_LIMIT = 1000
@@ -23,9 +24,7 @@ _STREAM_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?\Z")
 
 
 async def read_task(redis: Redis, task_id: str) -> Task | None:
-    key = task_key(task_id)
-    with store_errors():
-        values: Any = await redis.hgetall(key)
+    (values,) = await read_hashes(redis, [task_key(task_id)])
     return decoding.task(task_id, values) if values else None
 
 
@@ -50,11 +49,7 @@ async def read_page(
         ((int(position), member.decode()) for entries in answers[1::2] for member, position in entries),
         reverse=True,
     )
-    async with redis.pipeline(transaction=False) as hashes:
-        for _, task_id in found[:limit]:
-            hashes.hgetall(task_key(task_id))
-        with store_errors():
-            values = await hashes.execute() if found else []
+    values = await read_hashes(redis, [task_key(task_id) for _, task_id in found[:limit]])
     tasks = [
         decoding.task(task_id, fields)
         for (_, task_id), fields in zip(found[:limit], values, strict=True)

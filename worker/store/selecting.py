@@ -12,6 +12,7 @@ from worker.model.status import Status
 from worker.model.task import Task
 from worker.store import decoding
 from worker.store.errors import InvalidName, store_errors
+from worker.store.hashes import read_hashes
 from worker.store.keys import script_key, status_key, task_key
 from worker.store.reading import PAGE_LIMIT, POSITION
 
@@ -75,13 +76,7 @@ async def _places(redis: Redis, wanted: TaskFilter, before: str | None, count: i
 
 async def _tasks(redis: Redis, task_ids: list[str]) -> list[Task | None]:
     """None for one that was pruned since."""
-    if not task_ids:
-        return []
-    async with redis.pipeline(transaction=False) as hashes:
-        for task_id in task_ids:
-            hashes.hgetall(task_key(task_id))
-        with store_errors():
-            values = await hashes.execute()
+    values = await read_hashes(redis, [task_key(task_id) for task_id in task_ids])
     return [
         decoding.task(task_id, fields) if fields else None for task_id, fields in zip(task_ids, values, strict=True)
     ]
