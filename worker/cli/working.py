@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from worker.cli.deployment import store_failures
 from worker.cli.notice import notice
 
 
-def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False) -> int:
-    """Blocks; the worker's exit code. `api`: with the HTTP API beside it.
+def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False, beat: bool = False) -> int:
+    """Blocks; the worker's exit code. `api`: with the HTTP API beside it, `beat`: with a beat.
 
     Raises DeclarationError before anything is started or consumed.
     """
@@ -29,15 +31,27 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False)
     with store_failures():
         from worker.daemons.worker import run_worker
 
-        beside = None
+        beside: list[AbstractContextManager[None]] = []
         if api:
             from worker.daemons.listening import listen, url_of
             from worker.daemons.serving import serving
 
             listening = listen(deployment.settings.api, any_port=True)
             notice(f"the API listens on {url_of(listening)}")
-            beside = serving(home, listening)
-        return run_worker(deployment, concurrency=concurrency, beside=beside)
+            beside.append(serving(home, listening))
+        if beat:
+            from worker.daemons.serving import beating
+
+            beside.append(beating(home))
+        return run_worker(deployment, concurrency=concurrency, beside=_all_of(beside))
+
+
+@contextmanager
+def _all_of(parts: list[AbstractContextManager[None]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part)
+        yield
 
 
 def _stop(*_: object) -> None:
