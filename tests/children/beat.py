@@ -1,7 +1,8 @@
 """Beats of a deployment by a fast clock: one second is ten minutes. One more for each line on stdin; its pid on stdout.
 
-Arguments: the deployment's folder, the instant (milliseconds) that the clock showed at a reading of the monotonic clock
-(seconds), that reading, and the instant to end at. Forked, so that a beat that is killed was not killed at its imports.
+The argument is the deployment's folder. A line: the instant (milliseconds) that the clock showed at a reading of the
+monotonic clock (seconds), that reading, and the instant to end at. Forked, so that none is killed at its imports;
+`ready` says that those are done.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ async def main(deployment: Deployment, began_ms: int, began_s: float, end_ms: in
 
 
 if __name__ == "__main__":
-    home, *rest = sys.argv[1:]
-    deployment = open_deployment(Path(home))
+    deployment = open_deployment(Path(sys.argv[1]))
     set_up_logging(deployment.settings.log)
-    for _ in sys.stdin:
+    print("ready", flush=True)
+    for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            asyncio.run(main(deployment, int(rest[0]), float(rest[1]), int(rest[2])))
+            began_ms, began_s, end_ms = line.split()
+            asyncio.run(main(deployment, int(began_ms), float(began_s), int(end_ms)))
             os._exit(0)
         print(pid, flush=True)
     while True:

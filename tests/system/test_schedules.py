@@ -57,17 +57,17 @@ def test_beats_that_are_killed_at_random_lose_no_slot_and_double_none(site: Depl
     make(site, "alone", began, script="alone", cronExpression="* * * * *", overlap="skip", catchUp="once")
     worker = site.start("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     took_part_s = minutes * 60 / SPEED
-    began_s = time.monotonic() + 1  # so that the nest has its imports
-    arguments = [str(site.home), str(began), str(began_s), str(began + minutes * MINUTE)]
-    command = [sys.executable, "-m", "tests.children.beat", *arguments]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-m", "tests.children.beat", str(site.home)]
     nest = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
     site.processes.append(nest)  # type: ignore[arg-type]
     assert nest.stdin and nest.stdout
+    assert nest.stdout.readline() == "ready\n"
+    began_s = time.monotonic()
 
     def beat() -> int:
         assert nest.stdin and nest.stdout
-        nest.stdin.write("one more\n")
+        nest.stdin.write(f"{began} {began_s} {began + minutes * MINUTE}\n")
         nest.stdin.flush()
         return int(nest.stdout.readline())
 

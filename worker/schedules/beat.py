@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -19,6 +20,8 @@ _logger = structlog.get_logger("penstock.beat")
 # Two beats that decide at the same time: the second finds on its next try what the first decided.
 _TRIES = 5
 _SHOWN = 300
+# At the full hour many are due: so many are dealt with at the same time.
+_AT_A_TIME = 16
 
 
 class Beat:
@@ -28,6 +31,7 @@ class Beat:
         self._known = known
         self._by = submitting
         self._schedules = submitting.schedules
+        self._next: dict[str, tuple[tuple[str, int] | None, int | None]] = {}
 
     async def tick(self, now: int) -> int | None:
         """Deal with all slots up to `now`; the time of the next one, None when there is none to come.
@@ -43,10 +47,19 @@ class Beat:
                 await self._schedules.begin(schedule, now)
         if states.keys() != schedules.keys():
             states = await self._schedules.states(schedules)
-        following: list[int | None] = []
-        for name, state in states.items():
-            following.append(await self._one(schedules[name], state, known.catalog, now))
-        return earliest(following)
+        room = asyncio.Semaphore(_AT_A_TIME)
+
+        async def one(name: str, state: ScheduleState) -> int | None:
+            async with room:
+                return await self._one(schedules[name], state, known.catalog, now)
+
+        # Each is dealt with, also when one fails.
+        found = await asyncio.gather(*(one(name, state) for name, state in states.items()), return_exceptions=True)
+        for failure in found:
+            if isinstance(failure, BaseException):
+                raise failure
+        self._next = {name: self._next[name] for name in states if name in self._next}
+        return earliest(at for at in found if not isinstance(at, BaseException))
 
     async def _one(self, schedule: Schedule, state: ScheduleState, catalog: Catalog, now: int) -> int | None:
         try:
@@ -61,15 +74,26 @@ class Beat:
             return None
         if state.waiting:
             return now
-        found = timing.next(max(now, state.handled))
-        return found[0] if found else None
+        return self._following(schedule, timing, state)
+
+    def _following(self, schedule: Schedule, timing: Timing, state: ScheduleState) -> int | None:
+        """The first slot that is not decided on. Kept: for a leap day it is looked for through years."""
+        of = (schedule.timing, state.handled)
+        kept, at = self._next.get(schedule.name, (None, None))
+        if kept != of:
+            found = timing.next(state.handled)
+            at = found[0] if found else None
+            self._next[schedule.name] = (of, at)
+        return at
 
     async def _decided(
         self, schedule: Schedule, timing: Timing, state: ScheduleState, catalog: Catalog, now: int
     ) -> ScheduleState:
         for _ in range(_TRIES):
-            if not _may_be_due(schedule, timing, state, now):
-                return state
+            if begun(state, schedule, now) == state:
+                following = self._following(schedule, timing, state) if schedule.enabled else None
+                if following is None or following > now:
+                    return state
             decision = decide(schedule, timing, state, now, busy=await self._busy(schedule, state))
             kept = await self._schedules.decide(schedule.name, state, decision.state)
             if kept is not None:
@@ -114,9 +138,3 @@ class Beat:
             return False
         task = await self._by.records.get(state.last_task)
         return task is not None and task.status not in FINAL
-
-
-def _may_be_due(schedule: Schedule, timing: Timing, state: ScheduleState, now: int) -> bool:
-    if begun(state, schedule, now) != state:
-        return True
-    return schedule.enabled and bool(timing.newest(state.handled, now, 1))
