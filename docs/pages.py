@@ -18,6 +18,7 @@ from worker.cli.document_schema import DOCUMENT_SCHEMAS
 from worker.cli.main import cli
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.model.status import FINAL, TRANSITIONS, Status
+from worker.schedules.declaration import SCHEDULE_SCHEMA
 from worker.store import keys, live_log_entry
 from worker.store.script import StoreLimits
 
@@ -50,6 +51,15 @@ def _settings() -> str:
         "`config/penstock.yaml`. How they work together: [configuration.md](../configuration.md).",
         _fields(SETTINGS_SCHEMA),
         "As JSON Schema: [schemas/settings.schema.json](../../schemas/settings.schema.json).",
+    )
+
+
+def _schedule() -> str:
+    return _page(
+        "Fields of a schedule",
+        "`config/schedules/<name>.yaml`, or over the API. How they work together: [schedules.md](../schedules.md).",
+        _fields(SCHEDULE_SCHEMA),
+        "As JSON Schema: [schemas/schedule.schema.json](../../schemas/schedule.schema.json).",
     )
 
 
@@ -165,6 +175,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "documents": _documents,
     "exit-codes": _exit_codes,
     "plugins": _plugins_page,
+    "schedule": _schedule,
     "script": _script,
     "settings": _settings,
     "store": _store,

@@ -75,7 +75,8 @@ def test_the_plugin_of_the_documentation_works_as_it_says(folder: Path) -> None:
 def test_the_declarations_and_settings_that_pages_show_are_valid(folder: Path) -> None:
     """Every YAML block that declares a script or settings, whether it is played or not."""
     schemas = {path.name: json.loads(path.read_text()) for path in (ROOT / "schemas").iterdir()}
-    for page in ("scripts", "configuration", "plugins", "operations"):
+    kinds = {"configuration": "settings", "operations": "settings", "schedules": "schedule"}
+    for page in ("scripts", "configuration", "plugins", "operations", "schedules"):
         for number, block in enumerate(blocks((ROOT / "docs" / f"{page}.md").read_text())):
             if block.language != "yaml":
                 continue
@@ -84,8 +85,7 @@ def test_the_declarations_and_settings_that_pages_show_are_valid(folder: Path) -
             value = read_document(path).value
             if "engines" in value:
                 continue
-            kind = "settings" if page in ("configuration", "operations") else "script"
-            schema = schemas[f"{kind}.schema.json"]
+            schema = schemas[f"{kinds.get(page, 'script')}.schema.json"]
             # Most examples show some fields only.
             jsonschema.Draft202012Validator({**schema, "required": []}).validate(value)
 

@@ -16,6 +16,7 @@ from worker.api import (
     me,
     metrics,
     openapi,
+    schedules,
     scripts,
     status,
     stream,
@@ -54,6 +55,7 @@ def make_api(context: Context) -> ASGIApp:
         execute.router,
         tasks.router,
         executions.router,
+        schedules.router,
         status.router,
         keys.router,
         audit.router,
@@ -69,7 +71,7 @@ def make_api(context: Context) -> ASGIApp:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )

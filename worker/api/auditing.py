@@ -22,6 +22,12 @@ CHANGES = {
     "create_key": "keys.create",
     "rotate_key": "keys.rotate",
     "revoke_key": "keys.revoke",
+    "create_schedule": "schedules.create",
+    "update_schedule": "schedules.update",
+    "delete_schedule": "schedules.delete",
+    "enable_schedule": "schedules.enable",
+    "disable_schedule": "schedules.disable",
+    "trigger_schedule": "schedules.trigger",
 }
 _REFUSALS = (401, 403)
 

@@ -15,6 +15,7 @@ from worker.api.streams import Streams
 from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
+from worker.schedules.declared import Declared
 from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
@@ -40,6 +41,9 @@ class Context:
     meters: Meters
     webhooks: Webhooks
     rate_limit: RateLimit | None
+    redis: Redis
+    """The store's."""
+    declared: Declared
 
 
 async def _context(request: Request) -> Context:

@@ -7,6 +7,7 @@ from typing import Any
 from worker.model.answers import CancelOutcome
 from worker.model.api_key import KEY_ID
 from worker.model.audit import RESULTS
+from worker.model.schedule import CATCH_UPS, OVERLAPS
 from worker.model.status import FINAL, Status
 from worker.model.task import TASK_ID
 
@@ -142,6 +143,36 @@ _AUDIT_ENTRY: dict[str, Any] = {
     "result": {"enum": list(RESULTS), "description": "denied: it was not allowed. failed: it was, and did not work."},
     "status": _nullable("integer", "The HTTP status."),
     "detail": _nullable("string", "For people."),
+}
+_PERIODIC: dict[str, Any] = {
+    "name": {"type": "string"},
+    "script": _nullable("string", "What is run; null: a workflow is."),
+    "workflow": _nullable("string", "What is run; null: a script is."),
+    "cronExpression": {"type": "string"},
+    "timezone": {"type": "string", "description": "Whose clock the expression means."},
+    "payload": _nullable("object", "Secrets are masked. null: the script is gone."),
+    "enabled": {"type": "boolean"},
+    "overlap": {"enum": list(OVERLAPS)},
+    "catchUp": {"enum": list(CATCH_UPS)},
+    "catchUpLimit": _COUNT,
+    "jitterS": {"type": "number", "description": "Seconds."},
+    "startAt": _time("No slot is before."),
+    "endAt": _time("No slot is after."),
+    "description": {"type": "string"},
+    "tags": _TEXTS,
+    "file": _nullable("string", "The operator's file that declares it; null: it is kept in the store."),
+    "owner": {"type": "string", "description": "As whom it acts."},
+    "createdAt": _time("null: a file."),
+    "updatedAt": _time("null: a file."),
+    "updatedBy": _nullable("string", "null: a file."),
+    "nextRunAt": _time("The next slot; null: none is to come, or it is disabled."),
+    "lastRunAt": _time("The newest slot with a task."),
+    "lastTaskId": _nullable("string", "Its task."),
+    "lastStatus": {"enum": [*(status.value for status in Status), None], "description": "What became of that."},
+    "skipped": {**_COUNT, "description": "Slots that were left out because of an overlap."},
+    "missed": {**_COUNT, "description": "Slots that nobody made up for; a long outage counts as some."},
+    "trouble": _nullable("string", "Why the newest slot has no task."),
+    "troubleAt": _time("Since when."),
 }
 _PROBLEM = {
     "file": {"type": ["string", "null"]},
@@ -319,6 +350,24 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
         {
             "entries": {"type": "array", "items": _object(_AUDIT_ENTRY)},
             "next": _nullable("string", "For --before; null on the last page."),
+        },
+    ),
+    "schedules": _document(
+        "Penstock schedules",
+        "What `penstock schedules list --json` prints.",
+        {"schedules": {"type": "array", "items": _object(_PERIODIC)}},
+    ),
+    "schedule-details": _document(
+        "Penstock schedule details",
+        "What `penstock schedules show --json`, `create --json` and `update --json` print.",
+        _PERIODIC,
+    ),
+    "schedule-preview": _document(
+        "Penstock schedule preview",
+        "What `penstock schedules preview --json` prints.",
+        {
+            "timezone": {"type": "string"},
+            "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
         },
     ),
     "submitted": _document(

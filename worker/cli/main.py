@@ -13,9 +13,10 @@ from worker.cli import exit_codes
 from worker.cli.lazy_group import LazyGroup
 
 COMMANDS = {
-    "up": "Start the embedded store, a worker and the HTTP API.",
+    "up": "Start the embedded store, a worker, the HTTP API and a beat.",
     "worker": "Start a worker at the configured broker.",
     "api": "Serve the HTTP API.",
+    "beat": "Submit tasks by the schedules.",
     "run": "Submit a task, follow its log, exit with its exit code.",
     "submit": "Submit a task and print its id.",
     "exec": "Run a script here, with the engine alone.",
@@ -29,6 +30,7 @@ COMMANDS = {
     "rerun": "Submit the payload of an ended task once more.",
     "watch": "Show the newest tasks, live.",
     "status": "Show queues, workers and tasks at a glance.",
+    "schedules": "List, try, make, change and trigger schedules.",
     "dead-letters": "List, show, replay or drop unreadable messages.",
     "keys": "Make, list, rotate and revoke API keys.",
     "tokens": "Issue and look at tokens (JWT).",
@@ -39,8 +41,8 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "tokens"})
-_IN_A_FOLDER = frozenset({"up", "worker", "api", "exec", "check"}) | _ABOUT_A_STORE
+_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "schedules", "tokens"})
+_IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.
 

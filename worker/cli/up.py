@@ -1,4 +1,4 @@
-"""`penstock up`: the embedded store, a worker and the HTTP API."""
+"""`penstock up`: the embedded store, a worker, the HTTP API and a beat."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import click
     help="How many commands run at a time [default: worker.concurrency].",
 )
 @click.option("--no-api", is_flag=True, help="Without the HTTP API.")
+@click.option("--no-beat", is_flag=True, help="Without the beat: nothing is submitted by schedules.")
 @click.option("--lifeline", is_flag=True, hidden=True, help="End when stdin ends.")
 @click.pass_obj
-def command(home: Path, concurrency: int | None, no_api: bool, lifeline: bool) -> int:
-    """Start the embedded store, a worker and the HTTP API.
+def command(home: Path, concurrency: int | None, no_api: bool, no_beat: bool, lifeline: bool) -> int:
+    """Start the embedded store, a worker, the HTTP API and a beat.
 
     They run in the foreground until Ctrl-C or SIGTERM; then running commands may go on for worker.shutdownGrace. The
     store keeps its data below stateDir; with a broker configured there is none to start. The API listens on 127.0.0.1
@@ -37,4 +38,4 @@ def command(home: Path, concurrency: int | None, no_api: bool, lifeline: bool) -
         from worker.cli.lifeline import hang_on_stdin
 
         hang_on_stdin()
-    return work(home, concurrency, greet=sys.stderr.isatty(), api=not no_api)
+    return work(home, concurrency, greet=sys.stderr.isatty(), api=not no_api, beat=not no_beat)

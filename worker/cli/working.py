@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker.cli.deployment import store_failures
 from worker.cli.failure import Failure
 from worker.cli.notice import notice
 
+if TYPE_CHECKING:
+    from worker.daemons.beside import Beside
 
-def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False) -> int:
-    """Blocks; the worker's exit code. `api`: with the HTTP API beside it.
+
+def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False, beat: bool = False) -> int:
+    """Blocks; the worker's exit code. `api`: with the HTTP API beside it, `beat`: with a beat.
 
     Raises DeclarationError before anything is started or consumed.
     """
@@ -30,24 +36,37 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False)
     with store_failures():
         from worker.daemons.worker import run_worker
 
-        beside = None
+        beside: list[Beside] = []
         if api:
             from worker.daemons.listening import listen, url_of
             from worker.daemons.serving import Serving
 
             listening = listen(deployment.settings.api, any_port=True)
             url = url_of(listening)
-            beside = Serving(home, listening, lambda: notice(f"the API listens on {url}"))
+            beside.append(Serving(home, listening, lambda: notice(f"the API listens on {url}")))
+        if beat:
+            from worker.daemons.beating import Beating
+
+            beside.append(Beating(home))
         try:
-            code = run_worker(deployment, concurrency=concurrency, beside=beside)
+            code = run_worker(deployment, concurrency=concurrency, beside=_all_of(beside))
         except SystemExit:
             # It was told to stop while it started, which the API does when it cannot start.
-            if beside is None or beside.failed is None:
+            if not any(part.failed for part in beside):
                 raise
             code = 0
-        if beside is not None and beside.failed is not None:
-            raise Failure(beside.failed, f"the API cannot start (exit code {beside.failed}); why stands above")
+        for part in beside:
+            if part.failed is not None:
+                raise Failure(part.failed, f"the API cannot start (exit code {part.failed}); why stands above")
         return code
+
+
+@contextmanager
+def _all_of(parts: list[Beside]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part)
+        yield
 
 
 def _stop(*_: object) -> None:

@@ -29,6 +29,7 @@ from worker.daemons.wiring import Deployment, open_access, open_store, store_fol
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
 from worker.operations.first_key import ensure_first_key
+from worker.schedules.declared import Declared
 from worker.store import Records
 from worker.store.webhooks import Webhooks
 
@@ -92,6 +93,8 @@ async def _serve(
             meters=Meters(),
             webhooks=webhooks,
             rate_limit=RateLimit(*rate) if rate else None,
+            redis=store.redis,
+            declared=Declared(settings.home, deployment.catalog),
         )
         config = uvicorn.Config(
             make_api(context),

@@ -243,6 +243,34 @@ WEBHOOK_TOTALS = Key(
     "for ever",
     "for each webhook how many ends it was told of (`<webhook>:sent`) and how many were given up (`<webhook>:failed`)",
 )
+SCHEDULES = Key(
+    f"{ROOT}schedules",
+    "hash",
+    "the API, `penstock schedules`",
+    "a field until its schedule is deleted",
+    "for each schedule that is no file its declaration as JSON, with the principal that it acts as",
+)
+SCHEDULE = Key(
+    f"{ROOT}schedule:<name>",
+    "hash",
+    "the API, `penstock schedules`, beats",
+    "until the schedule is deleted; of a file, for ever",
+    "how far a schedule has come; fields: SCHEDULE_FIELDS",
+)
+SCHEDULE_TASKS = Key(
+    f"{ROOT}schedule-tasks:<name>",
+    "sorted set",
+    "beats, a trigger by hand",
+    "the newest thousand",
+    "ids of the tasks of a schedule by the time when they were submitted, in milliseconds",
+)
+SCHEDULE_CHANGES = Key(
+    f"{ROOT}schedules:changes",
+    "stream",
+    "the API, `penstock schedules`",
+    "the newest entries, about a hundred",
+    "names of schedules that were changed, for beats that wait",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -273,6 +301,7 @@ KEYS = (
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
+    *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_CHANGES),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
@@ -361,6 +390,19 @@ AUDIT_FIELDS = {
     "status": "s",
     "detail": "d",
 }
+SCHEDULE_FIELDS = {
+    "version": "v",
+    "handled": "h",  # milliseconds
+    "salt": "x",
+    "timing": "t",  # SHA-256 of what says when it is due
+    "waiting": "w",  # slots in milliseconds, separated by blanks
+    "last_slot": "l",
+    "last_task": "k",
+    "skipped": "s",
+    "missed": "m",
+    "trouble": "r",
+    "trouble_at": "a",
+}
 EVENT_FIELDS = ("kind", "task", "script", "run", "status", "reason", "worker")
 
 _SCRIPT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
@@ -370,6 +412,14 @@ _KEY_CHARACTERS = 200
 
 def task_key(task_id: str) -> str:
     return TASK.prefix + checked_id(task_id)
+
+
+def schedule_key(name: str) -> str:
+    return SCHEDULE.prefix + checked_schedule(name)
+
+
+def schedule_tasks_key(name: str) -> str:
+    return SCHEDULE_TASKS.prefix + checked_schedule(name)
 
 
 def payload_key(task_id: str) -> str:
@@ -401,6 +451,10 @@ def checked_script(script: str) -> str:
 @lru_cache(1024)
 def checked_worker(worker: str) -> str:
     return _checked(_WORKER, worker, "worker name")
+
+
+def checked_schedule(name: str) -> str:
+    return _checked(_SCRIPT, name, "schedule name")
 
 
 def checked_key(key: str) -> str:

@@ -38,6 +38,11 @@ from worker.store.keys import (
     LETTER_FIELDS,
     LOG,
     PAYLOAD,
+    SCHEDULE,
+    SCHEDULE_CHANGES,
+    SCHEDULE_FIELDS,
+    SCHEDULE_TASKS,
+    SCHEDULES,
     STARTS,
     SWEPT,
     TASK,
@@ -78,6 +83,10 @@ _KEYS = {
     "letter_totals": DEAD_LETTER_TOTALS,
     "api_keys": API_KEYS,
     "api_key": API_KEY,
+    "schedules": SCHEDULES,
+    "schedule": SCHEDULE,
+    "schedule_tasks": SCHEDULE_TASKS,
+    "schedule_changes": SCHEDULE_CHANGES,
 }
 # How the store ends runs by itself.
 _BODIES = {
@@ -86,7 +95,7 @@ _BODIES = {
     "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
     "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
 }
-_PLACE = re.compile(r"\b(KEY|F|LETTER|AK|LIMIT|BODY)\.(\w+)")
+_PLACE = re.compile(r"\b(KEY|F|LETTER|AK|SF|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -153,6 +162,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
         "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
+        "SF": {name: f"'{field}'" for name, field in SCHEDULE_FIELDS.items()},
         "AK": {name: f"'{field}'" for name, field in API_KEY_FIELDS.items()},
         "BODY": {name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
         "LIMIT": {

@@ -1,0 +1,274 @@
+"""Schedules: what runs by itself. Beats submit; here schedules are read, tried, kept, switched and triggered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from engine.errors import DeclarationError, Problem
+from worker.api.auditing import done
+from worker.api.body import documented_body, read_body
+from worker.api.caller import Asker, Caller
+from worker.api.context import Context, Here
+from worker.api.documents import in_list, known_time
+from worker.api.execute import TASKS
+from worker.api.problem import ApiError, documented
+from worker.api.schedule_documents import (
+    AskedFields,
+    AskedPreview,
+    AskedSchedule,
+    Preset,
+    Presets,
+    Preview,
+    ScheduleDocument,
+    ScheduleList,
+    ScheduleTasks,
+    Triggered,
+    of_view,
+)
+from worker.api.tasks import AskedNothing
+from worker.model.schedule import Schedule
+from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
+from worker.schedules.cron import PRESETS, Cron, CronError
+from worker.schedules.decide import Timing
+from worker.schedules.read import read_schedule, time_zone
+from worker.schedules.submitting import NotSubmitted, Submitting, trigger
+from worker.schedules.view import ScheduleView, views
+from worker.store.api_keys import ApiKeys
+from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
+
+router = APIRouter(prefix="/schedules", tags=["schedules"])
+_SCHEDULES = "/api/v1/schedules"
+_READS = documented(400, 401, 403, 404, 429, 503)
+_CHANGES = documented(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+_EXAMPLE = {"name": "nightly", "script": "checksum-tree", "cronExpression": "0 3 * * *", "payload": {"folder": "docs"}}
+
+
+@router.get("", responses=documented(400, 401, 403, 429, 503))
+async def list_schedules(here: Here, caller: Asker) -> ScheduleList:
+    """The schedules that the caller may read, by name."""
+    found = [schedule for schedule in await _changing(here).all() if _may_read(caller, schedule)]
+    if not found:
+        caller.needs("schedules:read")
+    documents = [of_view(view) for view in await _views(here, found)]
+    return ScheduleList(schedules=documents, total=len(documents))
+
+
+@router.get("/presets", responses=documented(400, 401, 403, 429))
+async def list_presets(here: Here, caller: Asker) -> Presets:
+    """Short names for common expressions."""
+    caller.needs("schedules:read")
+    return Presets(presets=[Preset(name=name, cron_expression=text) for name, text in PRESETS.items()])
+
+
+@router.post(
+    "/preview",
+    responses=documented(400, 401, 403, 413, 415, 422, 429),
+    openapi_extra=documented_body(AskedPreview, example={"cronExpression": "@daily", "timezone": "Europe/Berlin"}),
+)
+async def preview_schedule(request: Request, here: Here, caller: Asker) -> Preview:
+    """When an expression is due next. Nothing is kept."""
+    caller.needs("schedules:read")
+    asked = await read_body(request, AskedPreview)
+    problems = []
+    try:
+        cron = Cron.parse(asked.cron_expression)
+    except CronError as error:
+        problems += [Problem(each, "/cronExpression") for each in error.problems]
+    try:
+        zone = time_zone(asked.timezone)
+    except ValueError as error:
+        problems.append(Problem(str(error), "/timezone"))
+    if problems:
+        raise _invalid(problems)
+    now = round(datetime.now(UTC).timestamp() * 1000)
+    times = Timing(cron, zone, None, None).next(now, asked.count)
+    return Preview(timezone=zone.key, times=[known_time(at) for at in times])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ScheduleDocument,
+    responses=documented(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    openapi_extra=documented_body(AskedSchedule, example=_EXAMPLE),
+)
+async def create_schedule(request: Request, here: Here, caller: Asker) -> JSONResponse:
+    """Make a schedule. It acts as the caller, who has to be allowed to run the script, now and whenever it is due."""
+    if not any(scope.startswith("schedules:write:") for scope in caller.principal.scopes):
+        caller.needs("schedules:write")
+    asked = await read_body(request, AskedSchedule)
+    caller.needs(f"schedules:write:{asked.name}")
+    made = await _kept(here, caller, asked.name, asked, new=True)
+    await done(request, here, caller, made.name, status=201)
+    document = (await _document(here, made)).model_dump()
+    return JSONResponse(document, 201, headers={"Location": f"{_SCHEDULES}/{made.name}"})
+
+
+@router.get("/{name}", responses=_READS)
+async def get_schedule(name: str, here: Here, caller: Asker) -> ScheduleDocument:
+    return await _document(here, await _readable(here, caller, name))
+
+
+@router.put("/{name}", responses=_CHANGES, openapi_extra=documented_body(AskedFields))
+async def update_schedule(name: str, request: Request, here: Here, caller: Asker) -> ScheduleDocument:
+    """Put another schedule in its place, as a whole. From then on it acts as the caller."""
+    caller.needs(f"schedules:write:{name}")
+    asked = await read_body(request, AskedFields)
+    made = await _kept(here, caller, name, asked, new=False)
+    await done(request, here, caller, name, status=200)
+    return await _document(here, made)
+
+
+@router.delete("/{name}", status_code=204, response_class=Response, responses=_CHANGES)
+async def delete_schedule(name: str, request: Request, here: Here, caller: Asker) -> Response:
+    """Delete a schedule. Its tasks stay."""
+    caller.needs(f"schedules:write:{name}")
+    try:
+        await _changing(here).remove(name)
+    except (UnknownSchedule, ReadOnly) as error:
+        raise _refused(error) from None
+    await done(request, here, caller, name, status=204)
+    return Response(status_code=204)
+
+
+@router.post("/{name}/enable", responses=_CHANGES, openapi_extra=documented_body(AskedNothing))
+async def enable_schedule(name: str, request: Request, here: Here, caller: Asker) -> ScheduleDocument:
+    """Let it be due again, from now on. It goes on to act as whoever made it."""
+    return await _switch(name, request, here, caller, enabled=True)
+
+
+@router.post("/{name}/disable", responses=_CHANGES, openapi_extra=documented_body(AskedNothing))
+async def disable_schedule(name: str, request: Request, here: Here, caller: Asker) -> ScheduleDocument:
+    """Let it be due no more. What runs goes on."""
+    return await _switch(name, request, here, caller, enabled=False)
+
+
+@router.post(
+    "/{name}/trigger",
+    status_code=202,
+    response_model=Triggered,
+    responses=_CHANGES,
+    openapi_extra=documented_body(AskedNothing),
+)
+async def trigger_schedule(name: str, request: Request, here: Here, caller: Asker) -> JSONResponse:
+    """Submit its task now, as the caller. Its times stay as they are."""
+    caller.needs(f"schedules:write:{name}")
+    await read_body(request, AskedNothing)
+    try:
+        schedule = await _changing(here).find(name)
+        task_id = await trigger(schedule, caller.principal, here.catalog, _submitting(here), caller.address)
+    except (UnknownSchedule, NotSubmitted) as error:
+        raise _refused(error) from None
+    await done(request, here, caller, name, status=202, detail=task_id)
+    where = f"{TASKS}/{task_id}"
+    answer = Triggered(task_id=task_id, poll_url=where)
+    return JSONResponse(answer.model_dump(), 202, headers={"Location": where})
+
+
+@router.get("/{name}/tasks", responses=_READS)
+async def list_schedule_tasks(
+    name: str,
+    here: Here,
+    caller: Asker,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
+) -> ScheduleTasks:
+    """What it has submitted, newest first."""
+    caller.needs("tasks:read")
+    schedule = await _readable(here, caller, name)
+    found, total = await Schedules(here.redis).tasks(schedule.name, limit, skip)
+    readable = [in_list(task) for task in found if caller.may_read_script(task.script)]
+    return ScheduleTasks(tasks=readable, total=total, next=skip + limit if skip + limit < total else None)
+
+
+def _may_read(caller: Caller, schedule: Schedule) -> bool:
+    return caller.principal.may(f"schedules:read:{schedule.name}") and caller.may_read_script(schedule.script or "")
+
+
+async def _readable(here: Context, caller: Caller, name: str) -> Schedule:
+    """Raises ApiError: 403 without the scope, 404, and 403 without the right to read what it runs."""
+    caller.needs(f"schedules:read:{name}")
+    try:
+        schedule = await _changing(here).find(name)
+    except UnknownSchedule as error:
+        raise _refused(error) from None
+    if schedule.script is not None:
+        caller.needs(f"scripts:read:{schedule.script}")
+    return schedule
+
+
+async def _kept(here: Context, caller: Caller, name: str, asked: AskedFields, *, new: bool) -> Schedule:
+    if asked.script is not None:
+        # Else the problems of a payload would tell the schema to who may not see it.
+        caller.needs(f"scripts:execute:{asked.script}")
+    changing = _changing(here)
+    try:
+        if not new:
+            await changing.find(name)
+        schedule = read_schedule(name, asked.written(), catalog=here.catalog, owner=caller.principal)
+        return await (changing.create(schedule) if new else changing.update(schedule))
+    except DeclarationError as error:
+        raise _invalid(list(error.problems)) from None
+    except (UnknownSchedule, ReadOnly, ScheduleExists, ScheduleChanged, TooManySchedules) as error:
+        raise _refused(error) from None
+
+
+async def _switch(name: str, request: Request, here: Context, caller: Caller, *, enabled: bool) -> ScheduleDocument:
+    caller.needs(f"schedules:write:{name}")
+    await read_body(request, AskedNothing)
+    try:
+        made = await _changing(here).switch(name, caller.principal, enabled=enabled)
+    except (UnknownSchedule, ReadOnly, ScheduleChanged) as error:
+        raise _refused(error) from None
+    await done(request, here, caller, name, status=200)
+    return await _document(here, made)
+
+
+def _changing(here: Context) -> Changing:
+    here.declared.refresh()
+    if here.declared.wrong:
+        # The operator's mistake: `penstock check` and our log tell it.
+        raise ApiError(503, "wrong-deployment", "a file in config/schedules is wrong")
+    return Changing(Schedules(here.redis), here.catalog, here.declared.known.files)
+
+
+def _submitting(here: Context) -> Submitting:
+    return Submitting(
+        Schedules(here.redis),
+        here.records,
+        here.publisher,
+        ApiKeys(here.redis),
+        here.settings.auth.roles,
+        here.settings.default_queue,
+    )
+
+
+async def _views(here: Context, found: list[Schedule]) -> tuple[ScheduleView, ...]:
+    return await views(found, Schedules(here.redis), here.records, here.catalog)
+
+
+async def _document(here: Context, schedule: Schedule) -> ScheduleDocument:
+    [view] = await _views(here, [schedule])
+    return of_view(view)
+
+
+def _invalid(problems: list[Problem]) -> ApiError:
+    return ApiError(422, "invalid-schedule", "the schedule is not valid", problems=problems)
+
+
+def _refused(error: Exception) -> ApiError:
+    match error:
+        case UnknownSchedule():
+            return ApiError(404, "unknown-schedule", "there is no such schedule")
+        case ReadOnly():
+            return ApiError(409, "read-only", str(error))
+        case NotSubmitted():
+            return ApiError(409, "not-submitted", str(error))
+        case TooManySchedules():
+            return ApiError(409, "too-many-schedules", str(error))
+        case _:
+            return ApiError(409, "conflict", str(error))

@@ -1,0 +1,67 @@
+"""Schedule document: a schedule as the JSON that `penstock schedules` prints, and its place in a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worker.cli.document import time_text
+
+if TYPE_CHECKING:
+    from worker.schedules.view import ScheduleView
+
+
+def of_schedule(view: ScheduleView) -> dict[str, Any]:
+    schedule, state = view.schedule, view.state
+    return {
+        "name": schedule.name,
+        "script": schedule.script,
+        "workflow": schedule.workflow,
+        "cronExpression": schedule.cron,
+        "timezone": schedule.timezone,
+        "payload": view.payload,
+        "enabled": schedule.enabled,
+        "overlap": schedule.overlap,
+        "catchUp": schedule.catch_up,
+        "catchUpLimit": schedule.catch_up_limit,
+        "jitterS": schedule.jitter_s,
+        "startAt": time_text(schedule.start_at),
+        "endAt": time_text(schedule.end_at),
+        "description": schedule.description,
+        "tags": list(schedule.tags),
+        "file": schedule.file,
+        "owner": schedule.owner.name,
+        "createdAt": time_text(schedule.created_at),
+        "updatedAt": time_text(schedule.updated_at),
+        "updatedBy": schedule.updated_by,
+        "nextRunAt": time_text(view.next_run),
+        "lastRunAt": time_text(view.last_run),
+        "lastTaskId": view.last_task,
+        "lastStatus": view.last_status.value if view.last_status else None,
+        "skipped": state.skipped if state else 0,
+        "missed": state.missed if state else 0,
+        "trouble": state.trouble or None if state else None,
+        "troubleAt": time_text(state.trouble_at) if state and state.trouble else None,
+    }
+
+
+def row(view: ScheduleView) -> list[str]:
+    """For HEAD."""
+    from engine.log.text import printable
+    from worker.cli.terminal import local_time
+
+    schedule = view.schedule
+    trouble = view.state.trouble if view.state else ""
+    return [
+        schedule.name,
+        schedule.script or schedule.workflow or "-",
+        printable(schedule.cron, 40),
+        schedule.timezone,
+        "yes" if schedule.enabled else "no",
+        local_time(view.last_run),
+        view.last_status.value if view.last_status else "-",
+        local_time(view.next_run),
+        printable(trouble, 60) or "-",
+    ]
+
+
+HEAD = ("NAME", "RUNS", "CRON", "ZONE", "ENABLED", "LAST", "STATUS", "NEXT", "TROUBLE")

@@ -1,0 +1,119 @@
+"""Submitting: the task of one slot, or of a trigger by hand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from engine.errors import PayloadError, PenstockError
+from engine.plugin import Prepared
+from engine.schema import dump_payload
+from worker.broker import BrokerAway, Publisher
+from worker.config import Catalog
+from worker.model import Status
+from worker.model.access import Principal
+from worker.model.schedule import Schedule, ScheduleState
+from worker.operations.authorise import NotAllowed, check_execute
+from worker.operations.submit import Conflict, ScriptDisabled, submit
+from worker.schedules.decide import start_ms, task_id
+from worker.schedules.identity import KeyLookUp, OwnerGone, acting
+from worker.store import Records
+from worker.store.schedules import Schedules
+
+
+class NotSubmitted(PenstockError):
+    """There is no task, and there would be none at a second try; the message says why, fit to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitting:
+    """What it takes to submit for schedules. `roles`: the deployment's own."""
+
+    schedules: Schedules
+    records: Records
+    publisher: Publisher
+    keys: KeyLookUp
+    roles: Mapping[str, frozenset[str]]
+    default_queue: str
+
+
+async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catalog: Catalog, by: Submitting) -> str:
+    """The id of the slot's task, which is there afterwards; made twice it is the same. Raises NotSubmitted."""
+    try:
+        owner, now = await acting(schedule.owner, by.keys, by.roles)
+        prepared = _prepared(schedule, catalog)
+        check_execute(owner, prepared.script)
+        id = task_id(state, schedule.name, slot)
+        due_at = start_ms(state, schedule, slot)
+        if due_at is not None and due_at <= await by.schedules.now():
+            due_at = None  # it is late: nothing would publish it soon
+        if not await _submit(schedule, prepared, now, id, due_at, None, by):
+            await _publish_again(id, by)
+    except PayloadError as error:
+        raise NotSubmitted(f"the payload is not valid any more: {error.problems[0]}") from None
+    except NotAllowed as error:
+        raise NotSubmitted(f"whoever made it may not run that (any more): {error}") from None
+    except (OwnerGone, ScriptDisabled, Conflict) as error:
+        raise NotSubmitted(str(error)) from None
+    return id
+
+
+async def trigger(
+    schedule: Schedule, principal: Principal, catalog: Catalog, by: Submitting, address: str | None = None
+) -> str:
+    """Submit its payload now, as whoever asks for it; whatever runs already. The id of the task.
+
+    Raises NotAllowed, ScriptDisabled, PayloadError, and NotSubmitted when the script is gone.
+    """
+    id = str(uuid.uuid4())
+    await _submit(schedule, _prepared(schedule, catalog), principal, id, None, address, by)
+    await by.schedules.settle(schedule.name, None, id)
+    return id
+
+
+async def _submit(
+    schedule: Schedule,
+    prepared: Prepared,
+    principal: Principal,
+    id: str,
+    due_at: int | None,
+    address: str | None,
+    by: Submitting,
+) -> bool:
+    """Whether it was not there before."""
+    try:
+        submitted = await submit(
+            prepared,
+            dump_payload(schedule.payload or {}),
+            records=by.records,
+            publisher=by.publisher,
+            default_queue=by.default_queue,
+            trigger="schedule",
+            principal=principal,
+            address=address,
+            task_id=id,
+            tags=(*schedule.tags, f"schedule:{schedule.name}"),
+            due_at=due_at,
+        )
+    except BrokerAway:
+        return True  # it is recorded, and a worker publishes it when the broker is back
+    return submitted.created
+
+
+async def _publish_again(id: str, by: Submitting) -> None:
+    """A beat that was killed right after it recorded the task has published nothing; twice does no harm."""
+    task = await by.records.get(id)
+    if task is not None and task.status is Status.PENDING and task.due_at is None:
+        with suppress(BrokerAway):
+            await by.publisher.publish(task.script, task.id, task.queue, task.priority)
+
+
+def _prepared(schedule: Schedule, catalog: Catalog) -> Prepared:
+    if schedule.script is None:
+        raise NotSubmitted("there are no workflows here yet")
+    prepared = catalog.get(schedule.script)
+    if prepared is None:
+        raise NotSubmitted(f"there is no script {schedule.script} any more")
+    return prepared

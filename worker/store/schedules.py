@@ -1,0 +1,243 @@
+"""Schedules in the store: their declarations, and how far each has come. Knows no cron expression.
+
+Every change is one atomic call. What a beat decides is kept before it is done, and done under ids that are the same for
+every beat: so any number of them may run, and each of them may be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from redis.asyncio import Redis
+
+from worker.model.access import Principal
+from worker.model.schedule import Schedule, ScheduleState
+from worker.model.task import Task
+from worker.store.connect import BLOCK_MS
+from worker.store.encoding import shortened
+from worker.store.errors import StoreError, store_errors
+from worker.store.keys import (
+    SCHEDULE_CHANGES,
+    SCHEDULE_FIELDS,
+    SCHEDULES,
+    checked_schedule,
+    schedule_key,
+    schedule_tasks_key,
+)
+from worker.store.reading import PAGE_LIMIT, read_task
+from worker.store.script import Script, StoreLimits
+
+# Beats look at all of them.
+MOST = 1000
+_TASKS_KEPT = 1000
+_TROUBLE_CHARACTERS = 500
+_FIELDS = tuple(field.encode() for field in SCHEDULE_FIELDS.values())
+
+
+class ScheduleExists(StoreError):
+    """There is a schedule of that name."""
+
+
+class ScheduleChanged(StoreError):
+    """It is not any more as it was when it was read: somebody else changed or deleted it."""
+
+
+class TooManySchedules(StoreError):
+    """There are as many as there may be."""
+
+
+class Schedules:
+    """The schedules behind one connection pool; safe for any number of tasks of one event loop.
+
+    An absent or full store raises StoreUnavailable, what cannot be a name InvalidName.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        limits = StoreLimits()
+        self._put = Script(redis, "schedule_put", limits)
+        self._remove = Script(redis, "schedule_remove", limits)
+        self._begin = Script(redis, "schedule_begin", limits)
+        self._decide = Script(redis, "schedule_decide", limits)
+        self._settle = Script(redis, "schedule_settle", limits)
+
+    async def create(self, new: Schedule, now: int) -> Schedule:
+        """Keep a new one, which begins now. Raises ScheduleExists, TooManySchedules."""
+        made = replace(new, created_at=now, updated_at=now)
+        await self._kept(made, "", now, anew=True)
+        return made
+
+    async def update(self, old: Schedule, new: Schedule, now: int) -> Schedule:
+        """Keep another in its place. With another timing it begins anew. Raises ScheduleChanged."""
+        made = replace(new, created_at=old.created_at, updated_at=now)
+        await self._kept(made, _dumped(old), now, anew=made.timing != old.timing)
+        return made
+
+    async def remove(self, name: str) -> bool:
+        """Delete it, with what is known of its past; its tasks stay. False for an unknown one."""
+        return bool(await self._remove(checked_schedule(name)))
+
+    async def get(self, name: str) -> Schedule | None:
+        with store_errors():
+            found: Any = await self._redis.hget(SCHEDULES.name, checked_schedule(name))
+        return None if found is None else _loaded(name, found)
+
+    async def list(self) -> tuple[Schedule, ...]:
+        """All of them, by name."""
+        with store_errors():
+            found: Any = await self._redis.hgetall(SCHEDULES.name)
+        return tuple(_loaded(name.decode(), text) for name, text in sorted(found.items()))
+
+    async def states(self, names: Iterable[str]) -> dict[str, ScheduleState]:
+        """How far each has come; without those that have not begun."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for name in wanted:
+                pipeline.hmget(schedule_key(name), *_FIELDS)
+            with store_errors():
+                answers = await pipeline.execute()
+        return {name: _state(values) for name, values in zip(wanted, answers, strict=True) if values[0] is not None}
+
+    async def begin(self, schedule: Schedule, now: int) -> None:
+        """From now on it has slots, unless it has begun before."""
+        await self._begin(checked_schedule(schedule.name), now, schedule.timing, secrets.token_hex(16))
+
+    async def decide(self, name: str, before: ScheduleState, after: ScheduleState) -> ScheduleState | None:
+        """Keep what was decided on; None when somebody else has decided, or the schedule is gone."""
+        version = await self._decide(
+            checked_schedule(name),
+            before.version,
+            after.handled,
+            after.timing,
+            " ".join(map(str, after.waiting)),
+            after.skipped,
+            after.missed,
+        )
+        return replace(after, version=int(version)) if version else None
+
+    async def settle(self, name: str, slot: int | None, task_id: str | None, trouble: str = "") -> bool:
+        """The slot has its task, or there will be none and `trouble` says why; without a slot: a trigger by hand.
+
+        False when that was settled before.
+        """
+        shown = shortened(trouble)[:_TROUBLE_CHARACTERS].encode("utf-8", "backslashreplace")
+        slot_text = "" if slot is None else slot
+        return bool(await self._settle(checked_schedule(name), slot_text, task_id or "", shown, _TASKS_KEPT))
+
+    async def tasks(self, name: str, limit: int = 50, skip: int = 0) -> tuple[tuple[Task, ...], int]:
+        """Its tasks, newest first, without those that were pruned; and how many ids are kept."""
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
+        key = schedule_tasks_key(name)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zrevrange(key, skip, skip + limit - 1)
+            pipeline.zcard(key)
+            with store_errors():
+                ids, total = await pipeline.execute()
+        found = [await read_task(self._redis, id.decode()) for id in ids]
+        return tuple(task for task in found if task is not None), total
+
+    async def newest_change(self) -> str:
+        """The id to wait after."""
+        with store_errors():
+            found: Any = await self._redis.xrevrange(SCHEDULE_CHANGES.name, count=1)
+        return found[0][0].decode() if found else "0"
+
+    async def changed(self, after: str, wait_ms: int) -> str:
+        """The id of the newest change; waits for one after `after`, at most so long and no more than two seconds."""
+        with store_errors():
+            found: Any = await self._redis.xread({SCHEDULE_CHANGES.name: after}, block=max(1, min(wait_ms, BLOCK_MS)))
+        entries = found[0][1] if found else ()
+        return entries[-1][0].decode() if entries else after
+
+    async def now(self) -> int:
+        """The store's clock in milliseconds."""
+        with store_errors():
+            seconds, microseconds = await self._redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def _kept(self, made: Schedule, before: str, now: int, *, anew: bool) -> None:
+        answer = await self._put(
+            checked_schedule(made.name),
+            before,
+            _dumped(made),
+            MOST,
+            now,
+            made.timing,
+            secrets.token_hex(16),
+            "anew" if anew else "",
+        )
+        match answer:
+            case b"there":
+                raise ScheduleExists(f"there is a schedule {made.name} already")
+            case b"changed":
+                raise ScheduleChanged(f"the schedule {made.name} was changed meanwhile")
+            case b"full":
+                raise TooManySchedules(f"there are {MOST} schedules, and no room for more")
+
+
+def _dumped(schedule: Schedule) -> str:
+    owner = schedule.owner
+    return json.dumps(
+        {
+            "cron": schedule.cron,
+            "owner": [owner.name, owner.kind, sorted(owner.scopes), owner.key_id],
+            "script": schedule.script,
+            "workflow": schedule.workflow,
+            "timezone": schedule.timezone,
+            "payload": schedule.payload,
+            "enabled": schedule.enabled,
+            "overlap": schedule.overlap,
+            "catch_up": schedule.catch_up,
+            "catch_up_limit": schedule.catch_up_limit,
+            "jitter_s": schedule.jitter_s,
+            "start_at": schedule.start_at,
+            "end_at": schedule.end_at,
+            "description": schedule.description,
+            "tags": schedule.tags,
+            "created_at": schedule.created_at,
+            "updated_at": schedule.updated_at,
+            "updated_by": schedule.updated_by,
+        },
+        separators=(",", ":"),
+    )
+
+
+def _loaded(name: str, text: bytes) -> Schedule:
+    value = json.loads(text)
+    who, kind, scopes, key_id = value.pop("owner")
+    return Schedule(
+        name=name,
+        **{**value, "tags": tuple(value["tags"]), "owner": Principal(who, kind, frozenset(scopes), key_id)},
+    )
+
+
+def _state(values: list[bytes | None]) -> ScheduleState:
+    found: Mapping[str, str | None] = {
+        name: None if value is None else value.decode("utf-8", "replace")
+        for name, value in zip(SCHEDULE_FIELDS, values, strict=True)
+    }
+
+    def number(name: str) -> int | None:
+        value = found[name]
+        return int(value) if value else None
+
+    return ScheduleState(
+        version=number("version") or 0,
+        handled=number("handled") or 0,
+        salt=found["salt"] or "",
+        timing=found["timing"] or "",
+        waiting=tuple(int(slot) for slot in (found["waiting"] or "").split()),
+        last_slot=number("last_slot"),
+        last_task=found["last_task"],
+        skipped=number("skipped") or 0,
+        missed=number("missed") or 0,
+        trouble=found["trouble"] or "",
+        trouble_at=number("trouble_at"),
+    )
