@@ -20,6 +20,8 @@ from worker.api import (
     status,
     stream,
     tasks,
+    workflow_runs,
+    workflows,
 )
 from worker.api.context import Context
 from worker.api.failures import answer_failures
@@ -60,6 +62,8 @@ def make_api(context: Context) -> ASGIApp:
         me.router,
         openapi.router,
         events.router,
+        workflows.router,
+        workflow_runs.router,
     ):
         api.include_router(router)
     for prefix in ("/tasks", "/executions"):
@@ -69,7 +73,7 @@ def make_api(context: Context) -> ASGIApp:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )

@@ -22,6 +22,12 @@ CHANGES = {
     "create_key": "keys.create",
     "rotate_key": "keys.rotate",
     "revoke_key": "keys.revoke",
+    "create_workflow": "workflows.create",
+    "replace_workflow": "workflows.replace",
+    "delete_workflow": "workflows.delete",
+    "execute_workflow": "workflows.execute",
+    "cancel_workflow_run": "workflows.cancel",
+    "rerun_workflow_run": "workflows.rerun",
 }
 _REFUSALS = (401, 403)
 

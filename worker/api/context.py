@@ -19,6 +19,9 @@ from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
 from worker.store.webhooks import Webhooks
+from worker.store.workflow_runs import WorkflowRuns
+from worker.workflows.definitions import Definitions
+from worker.workflows.drive import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class Context:
     meters: Meters
     webhooks: Webhooks
     rate_limit: RateLimit | None
+    definitions: Definitions
+    workflow_runs: WorkflowRuns
+    driver: Driver
 
 
 async def _context(request: Request) -> Context:

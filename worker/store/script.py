@@ -43,6 +43,13 @@ from worker.store.keys import (
     TASK,
     THROTTLED,
     WAITING,
+    WORKFLOW_DUE,
+    WORKFLOW_FINISHED,
+    WORKFLOW_RUN,
+    WORKFLOW_RUN_FIELDS,
+    WORKFLOW_RUNS,
+    WORKFLOW_RUNS_OF,
+    WORKFLOWS,
 )
 
 Argument = str | bytes | int
@@ -78,6 +85,12 @@ _KEYS = {
     "letter_totals": DEAD_LETTER_TOTALS,
     "api_keys": API_KEYS,
     "api_key": API_KEY,
+    "workflows": WORKFLOWS,
+    "workflow_run": WORKFLOW_RUN,
+    "workflow_runs": WORKFLOW_RUNS,
+    "workflow_runs_of": WORKFLOW_RUNS_OF,
+    "workflow_due": WORKFLOW_DUE,
+    "workflow_finished": WORKFLOW_FINISHED,
 }
 # How the store ends runs by itself.
 _BODIES = {
@@ -86,7 +99,7 @@ _BODIES = {
     "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
     "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
 }
-_PLACE = re.compile(r"\b(KEY|F|LETTER|AK|LIMIT|BODY)\.(\w+)")
+_PLACE = re.compile(r"\b(KEY|F|WF|LETTER|AK|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -152,6 +165,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
     values = {
         "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
+        "WF": {name: f"'{field}'" for name, field in WORKFLOW_RUN_FIELDS.items()},
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
         "AK": {name: f"'{field}'" for name, field in API_KEY_FIELDS.items()},
         "BODY": {name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
