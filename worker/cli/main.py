@@ -21,6 +21,7 @@ COMMANDS = {
     "exec": "Run a script here, with the engine alone.",
     "check": "Validate the whole deployment.",
     "scripts": "List the scripts, or show one.",
+    "workflows": "List, run and check workflows, and see their runs.",
     "tasks": "List the tasks, newest first.",
     "show": "Show a task and its runs.",
     "logs": "Print the log of a task.",

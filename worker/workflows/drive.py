@@ -39,7 +39,7 @@ Rights = Callable[[Principal], Awaitable[Principal | None]]
 
 
 class Driver:
-    """`rights` says what a principal may do now; None: nothing any more."""
+    """`rights` says what a principal may do now; None: nothing any more. `on_change` hears of what was recorded."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Driver:
         find: Callable[[str], Prepared | None],
         default_queue: str,
         rights: Rights,
+        on_change: Callable[[WorkflowRun, Advance], None] = lambda run, advance: None,
     ) -> None:
         self._runs = runs
         self._records = records
@@ -56,6 +57,7 @@ class Driver:
         self._find = find
         self._default_queue = default_queue
         self._rights = rights
+        self._on_change = on_change
 
     async def sweep(self) -> None:
         """Advance whatever is due. Raises StoreUnavailable, and BrokerAway when tasks were recorded and not published.
@@ -95,7 +97,7 @@ class Driver:
                 if run.status.final:
                     return
                 continue
-            self._tell(run, next_.advance)
+            self._on_change(run, next_.advance)
             await self._publish(answer.publish)
             return
 
@@ -123,22 +125,23 @@ class Driver:
         for hint in hints:
             await self._publisher.publish(hint.script, hint.task_id, hint.queue, hint.priority)
 
-    @staticmethod
-    def _tell(run: WorkflowRun, advance: Advance) -> None:
-        before = {state.name: state.status for state in run.steps}
-        for state in advance.steps:
-            if state.status is not before[state.name]:
-                _logger.info(
-                    "workflow step",
-                    workflow=run.workflow,
-                    run=run.id,
-                    step=state.name,
-                    status=state.status.value,
-                    reason=state.reason,
-                    task=state.task,
-                )
-        if advance.status.final:
-            _logger.info("workflow ended", workflow=run.workflow, run=run.id, status=advance.status.value)
+
+def log_change(run: WorkflowRun, advance: Advance) -> None:
+    """For daemons: a line for each step that has begun or ended, and one for the end of the run."""
+    before = {state.name: state.status for state in run.steps}
+    for state in advance.steps:
+        if state.status is not before[state.name]:
+            _logger.info(
+                "workflow step",
+                workflow=run.workflow,
+                run=run.id,
+                step=state.name,
+                status=state.status.value,
+                reason=state.reason,
+                task=state.task,
+            )
+    if advance.status.final:
+        _logger.info("workflow ended", workflow=run.workflow, run=run.id, status=advance.status.value)
 
 
 @lru_cache(maxsize=64)
