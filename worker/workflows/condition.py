@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?\Z")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?\Z")
 _WORDS = {"true": True, "false": False, "null": None}
 _LESS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
