@@ -123,10 +123,10 @@ async def get_workflow(name: str, here: Here, caller: Asker) -> WorkflowDetails:
 @router.post("", responses=documented(*_BODY), openapi_extra=_SAVED, status_code=201)
 async def create_workflow(request: Request, here: Here, caller: Asker) -> JSONResponse:
     """Save a workflow under the `name` in its body. That takes the right to run each of its scripts."""
-    caller.needs("workflows:write")
     document = await read_object(request)
     name = document.pop("name", None)
     if not isinstance(name, str) or not WORKFLOW_NAME.match(name):
+        caller.needs("workflows:write")
         problem = Problem("expected lower-case letters, digits and -, at most 63 of them", "/name")
         raise ApiError(422, "invalid-workflow", "the workflow needs a name", problems=[problem])
     caller.needs(f"workflows:write:{name}")

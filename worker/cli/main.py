@@ -40,7 +40,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "tokens"})
+_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "tokens", "workflows"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

@@ -86,13 +86,14 @@ async def tasks_of(place: Place, run: WorkflowRun) -> dict[str, Task]:
 async def begin(place: Place, name: str, parameters: tuple[str, ...], source: str | None, id: str | None) -> Started:
     """Record a run for the user of this machine. Raises PayloadError with every violation, Failure for the rest."""
     from engine.errors import PayloadError
+    from worker.cli.door import Form
     from worker.cli.local import entry, local_principal, record
     from worker.cli.payload import payload_from
     from worker.operations.submit import Conflict, ScriptDisabled
     from worker.workflows.start import MAX_PAYLOAD, WorkflowDisabled, start
 
     workflow = (await definition_of(place, name)).workflow
-    payload = payload_from(parameters, source, schema=workflow.schema, max_bytes=MAX_PAYLOAD)
+    payload = payload_from(parameters, source, form=Form(workflow.schema.document, MAX_PAYLOAD))
     settings = place.deployment.settings
     try:
         started = await start(
