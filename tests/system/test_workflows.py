@@ -181,7 +181,7 @@ def test_a_payload_that_the_workflow_does_not_take_starts_nothing(api: Api) -> N
     answer = api.post("/workflows/picky/execute", {"payload": {"n": "x", "m": 1}})
     assert (answer.error[0], {problem["pointer"] for problem in answer.json["problems"]}) == (422, {"/n", "/m"})
     save(api, "disabled", [{"name": "a", "script": "echo"}], enabled=False)
-    assert api.post("/workflows/disabled/execute", {}).error == (400, "workflow-disabled")
+    assert api.post("/workflows/disabled/execute", {}).error == (409, "workflow-disabled")
     assert api.get("/workflow-runs?workflow=picky").json["runs"] == []
 
 

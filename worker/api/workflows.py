@@ -89,19 +89,19 @@ class RunAccepted(Document):
     poll_url: str
 
 
-_SAVED = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {
-                    **{key: value for key, value in WORKFLOW_SCHEMA.items() if key != "$schema"},
-                    "properties": {"name": {"type": "string"}, **WORKFLOW_SCHEMA["properties"]},
-                }
-            }
-        },
-        "required": True,
-    }
+def _documented(schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
+    """For a route's `openapi_extra`: what a body is said to hold. Definitions are read by their own rules."""
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
+
+
+_DEFINITION: dict[str, Any] = {
+    **{key: value for key, value in WORKFLOW_SCHEMA.items() if key != "$schema"},
+    "properties": {
+        "name": {"type": "string", "pattern": f"^{WORKFLOW_NAME.pattern.removesuffix(chr(92) + 'Z')}$"},
+        **WORKFLOW_SCHEMA["properties"],
+    },
 }
+_NEW = {**_DEFINITION, "required": ["name", "steps"]}
 
 
 @router.get("", responses=documented(400, 401, 403, 429))
@@ -120,7 +120,13 @@ async def get_workflow(name: str, here: Here, caller: Asker) -> WorkflowDetails:
     return _details(await _known(name, here))
 
 
-@router.post("", responses=documented(*_BODY), openapi_extra=_SAVED, status_code=201)
+@router.post(
+    "",
+    status_code=201,
+    response_model=WorkflowDetails,
+    responses=documented(*_BODY),
+    openapi_extra=_documented(_NEW),
+)
 async def create_workflow(request: Request, here: Here, caller: Asker) -> JSONResponse:
     """Save a workflow under the `name` in its body. That takes the right to run each of its scripts."""
     document = await read_object(request)
@@ -142,7 +148,12 @@ async def create_workflow(request: Request, here: Here, caller: Asker) -> JSONRe
     return await _saved(workflow, version, 201, request, here, caller)
 
 
-@router.put("/{name}", responses=documented(*_BODY, 412), openapi_extra=_SAVED)
+@router.put(
+    "/{name}",
+    response_model=WorkflowDetails,
+    responses=documented(*_BODY, 412),
+    openapi_extra=_documented(_DEFINITION),
+)
 async def replace_workflow(name: str, request: Request, here: Here, caller: Asker) -> JSONResponse:
     """Save another definition in the place of one. Runs that have begun go on with theirs.
 
@@ -179,7 +190,11 @@ async def delete_workflow(name: str, request: Request, here: Here, caller: Asker
     return Response(status_code=204)
 
 
-@router.post("/{name}/check", responses=documented(*_BODY), openapi_extra=_SAVED)
+@router.post(
+    "/{name}/check",
+    responses=documented(*_BODY),
+    openapi_extra=_documented({"type": "object"}, required=False),
+)
 async def check(name: str, request: Request, here: Here, caller: Asker) -> Checked:
     """Check a definition as saving it would, or the saved one when the body is empty. Nothing is saved."""
     caller.needs(f"workflows:read:{name}")
@@ -223,7 +238,7 @@ async def execute_workflow(name: str, request: Request, here: Here, caller: Aske
                 run_id=asked.id,
             )
         except WorkflowDisabled as error:
-            raise ApiError(400, "workflow-disabled", str(error)) from None
+            raise ApiError(409, "workflow-disabled", str(error)) from None
         digest = hashlib.sha256(payload).hexdigest()
         await done(request, here, caller, name, status=202, digest=digest, detail=started.run_id)
         return await accepted(started.run_id, name, started.created, here)
