@@ -26,8 +26,8 @@ from worker.workflows.read import read_workflow
 from worker.workflows.start import start
 
 SEED = int(os.environ.get("PENSTOCK_WORKFLOW_SEED", "11"))
-RUNS = 8
-KILLS = 4
+RUNS = 6
+KILLS = 3
 ME = Principal("tester", "local", frozenset({"*"}))
 # A diamond, and a chain behind it: 1 + 4 + 1 + 2 steps.
 STEPS: list[dict[str, Any]] = [

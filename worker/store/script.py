@@ -55,6 +55,8 @@ from worker.store.keys import (
 Argument = str | bytes | int
 # A message is given up for lost ever more slowly, but not slower than this many times `hint_after_s`.
 _HINT_MOST = 20
+# The task of a workflow's step is published once more when nobody has claimed it for so long.
+_STEP_HINT_MS = 3_000
 # Workers sweep every two seconds: after so long without a sweep the clock stepped forward, or nobody was there.
 _UNSWEPT_MS = 10_000
 # A step back of the clock that is smaller than this is waited for: a lease that was given after it looks the same.
@@ -174,6 +176,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
             "log_kept_s": str(int(limits.log_kept_s)),
             "hint_ms": str(round(limits.hint_after_s * 1000)),
             "hint_most_ms": str(round(limits.hint_after_s * 1000) * _HINT_MOST),
+            "step_hint_ms": str(min(_STEP_HINT_MS, round(limits.hint_after_s * 1000))),
             "unswept_ms": str(_UNSWEPT_MS),
             "back_ms": str(_BACK_MS),
             "hints_moved": str(_HINTS_MOVED),

@@ -23,7 +23,10 @@ for at = 7, #ARGV, 15 do
 end
 local publish = {}
 for _, each in ipairs(begun) do
-  publish[#publish + 1] = hinted(register(each[1], each[2]), '0', 0)
+  local task = register(each[1], each[2])
+  -- Whoever advances a run is more often killed before it publishes than somebody who submits.
+  hint(task, NOW + LIMIT.step_hint_ms)
+  publish[#publish + 1] = hinted(task, '0', 0)
 end
 redis.call('HINCRBY', key, WF.version, 1)
 redis.call('HSET', key, WF.status, ARGV[3], WF.steps, ARGV[4], WF.changed, int(NOW))
