@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.system.conftest import Deployment
 from tests.system.http_client import Api, audit_of, make_key, running_api
 from tests.system.site import eventually
+from worker.cli.document_schema import DOCUMENT_SCHEMAS
 
 FILE = {"type": "object", "additionalProperties": True}
 SECRET = {"type": "object", "properties": {"token": {"type": "string", "writeOnly": True}, "note": {"type": "string"}}}
@@ -72,6 +74,12 @@ def statuses(run: dict[str, Any]) -> dict[str, str]:
 def result(api: Api, run: dict[str, Any], step: str) -> Any:
     task = next(one["taskId"] for one in run["steps"] if one["name"] == step)
     return api.get(f"/tasks/{task}/result").json["result"]
+
+
+def fits(name: str, document: Any) -> None:
+    """Whether it is as the schema says that is exported for it."""
+    checker = jsonschema.FormatChecker()
+    jsonschema.Draft202012Validator(DOCUMENT_SCHEMAS[name], format_checker=checker).validate(document)
 
 
 def test_steps_run_in_order_and_hand_their_results_on(api: Api) -> None:
@@ -322,9 +330,13 @@ def test_the_command_line_starts_follows_and_repeats(api: Api, shared_deployment
     done = penstock("workflows", "run", "by-hand", "-p", "x=7", "--follow", "--json")
     assert (done.code, done.json["failedSteps"], done.json["payload"]) == (1, ["b"], {"x": 7})
     assert "b: failed (exit-code)" in done.err
+    fits("workflow-run", done.json)
+    fits("workflow-details", penstock("workflows", "show", "by-hand", "--json").json)
     run_id = done.json["runId"]
     assert penstock("workflows", "show", run_id).out.splitlines()[2].split() == ["status:", "failed"]
-    assert penstock("workflows", "runs", "--workflow", "by-hand", "--json").json["runs"][0]["runId"] == run_id
+    runs = penstock("workflows", "runs", "--workflow", "by-hand", "--json").json
+    fits("workflow-runs", runs)
+    assert runs["runs"][0]["runId"] == run_id
     again = penstock("workflows", "rerun", run_id)
     assert again.code == 0
     assert ended(api, again.out.strip())["rerunOf"] == run_id
@@ -333,7 +345,9 @@ def test_the_command_line_starts_follows_and_repeats(api: Api, shared_deployment
     assert penstock("workflows", "run", "by-hnad").code == 64
     assert penstock("workflows", "show", "../../etc").code == 66
     assert penstock("workflows", "graph", run_id).out == penstock("workflows", "graph", "by-hand").out
-    names = [one["name"] for one in penstock("workflows", "list", "--json").json["workflows"]]
+    listed = penstock("workflows", "list", "--json").json
+    fits("workflows", listed)
+    names = [one["name"] for one in listed["workflows"]]
     assert "by-hand" in names and "from-file" in names
 
 
@@ -349,4 +363,5 @@ def test_check_needs_no_store_and_tells_every_problem(deployment: Deployment) ->
         assert "bad.yaml:2:15: /steps/0/script: " in done.out and "/steps/1/name: " in done.out
     draft = deployment.file("draft.yaml", "steps: []\n")
     report = deployment.penstock("workflows", "check", str(draft), "--json")
+    fits("workflow-check", report.json)
     assert (report.code, report.json["ok"], report.json["problems"][0]["file"]) == (65, False, str(draft))

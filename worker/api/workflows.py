@@ -192,7 +192,7 @@ async def delete_workflow(name: str, request: Request, here: Here, caller: Asker
 
 @router.post(
     "/{name}/check",
-    responses=documented(*_BODY),
+    responses=documented(400, 401, 403, 404, 413, 415, 422, 429),
     openapi_extra=_documented({"type": "object"}, required=False),
 )
 async def check(name: str, request: Request, here: Here, caller: Asker) -> Checked:

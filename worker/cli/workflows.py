@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("workflows")
 def command() -> None:
-    """List, show, run and check workflows; look at, end and repeat their runs.
+    """List, run and check workflows, and see their runs.
 
     A workflow is a file config/workflows/NAME.yaml, or was saved through the API. It names steps, each of which runs a
     script. See docs/workflows.md.
