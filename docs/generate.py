@@ -17,6 +17,7 @@ from engine.script.declaration import SCRIPT_SCHEMA
 from worker.cli.document_schema import DOCUMENT_SCHEMAS
 from worker.config.declaration import SETTINGS_SCHEMA
 from worker.schedules.declaration import SCHEDULE_SCHEMA
+from worker.workflows.declaration import WORKFLOW_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = Path("docs/reference")
@@ -30,6 +31,7 @@ def files() -> dict[Path, str]:
         "script": pages.with_plugins(SCRIPT_SCHEMA),
         "settings": pages.with_plugins(SETTINGS_SCHEMA),
         "schedule": SCHEDULE_SCHEMA,
+        "workflow": WORKFLOW_SCHEMA,
         **DOCUMENT_SCHEMAS,
     }
     schemas = {SCHEMAS / f"{name}.schema.json": _json(document) for name, document in documents.items()}

@@ -42,5 +42,9 @@ class PayloadError(_Problems):
     """What a producer sent is not what the script asks for. Carries every violation; never a secret value."""
 
 
+class NotFurnished(PenstockError):
+    """What a command is to find in its work folder cannot be had here; the message says what."""
+
+
 class SupervisorError(PenstockError):
     """The process that stands between the worker and the commands is gone or did not answer."""

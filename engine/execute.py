@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.artifacts import ArtifactStore, Collected, collect
 from engine.environment import environment
-from engine.errors import PayloadError, SupervisorError
+from engine.errors import NotFurnished, PayloadError, SupervisorError
 from engine.log import LogWriter, Source, printable
 from engine.outcome import Outcome
 from engine.plugin import Host, Plugin, PluginFault, Prepared, Run, fault
@@ -22,6 +22,7 @@ from engine.process.stdin import open_stdin
 from engine.schema import Payload, dump_payload, parse_payload
 from engine.workdir import Wiped, Workdir, Workdirs
 
+Furnish = Callable[[int], None]
 # How long a line may stay unfinished before live readers see what there is of it.
 _OPEN_LINE_S = 0.25
 _TICK_S = 1.0
@@ -49,13 +50,15 @@ async def execute(
     abort: Abort,
     resources: Resources,
     lifeline: Lifeline | None = None,
+    furnish: Furnish | None = None,
 ) -> Outcome:
     """Run a task once and say how it ended. What the task does wrong is in the outcome and is never raised.
 
     `payload` is UTF-8 JSON, parsed already or not, or what was wrong with it when it could not even be read. `task_id`
     must match the pattern of ids. On return the log is closed, the work folder is gone, and so is every process of the
     run. `abort` ends the run early with the status that it names; so does the supervisor when `lifeline` is not
-    extended.
+    extended. `furnish` puts files into the work folder, whose descriptor it gets, before the command starts; it runs in
+    a thread.
     """
     loop = asyncio.get_running_loop()
     run = Run(
@@ -71,9 +74,11 @@ async def execute(
     )
     begun_s = loop.time()
     try:
-        outcome = await _perform(prepared, run, payload, store, resources, lifeline)
+        outcome = await _perform(prepared, run, payload, store, resources, lifeline, furnish)
     except PayloadError as error:
         outcome = _malformed(prepared, run, error)
+    except NotFurnished as error:
+        outcome = Outcome("exception", "resource-unavailable", printable(str(error), 2000))
     except (SpawnError, SupervisorError, PluginFault, OSError) as error:
         outcome = _internal_error(run, error)
     return _finish(prepared, run, outcome, loop.time() - begun_s)
@@ -86,6 +91,7 @@ async def _perform(
     store: ArtifactStore,
     resources: Resources,
     lifeline: Lifeline | None,
+    furnish: Furnish | None,
 ) -> Outcome:
     rest, parts, stdin = _admit(prepared, payload)
     env = environment(prepared.script, rest, run.task_id, run.run_id)
@@ -100,6 +106,10 @@ async def _perform(
     workdir = resources.workdirs.take()
     untouched = False
     try:
+        if furnish:
+            await asyncio.to_thread(furnish, workdir.fd)
+            if run.abort.reason:
+                return _aborted(run.abort.reason, None)
         finished = await _run_command(prepared, run, workdir, stdin, resources.slots, lifeline)
         run.log.end_output()
         if finished.killed:

@@ -85,3 +85,5 @@ survey after
 
 mv -T -- "$work/public.partial" "$work/artifacts/public"
 say "wrote public/SHA256SUMS: $files files, $total bytes"
+# The result, for whoever comes next.
+printf '{"files": %d, "bytes": %d}\n' "$files" "$total"

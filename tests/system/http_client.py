@@ -67,6 +67,10 @@ class Api:
         body = b"" if value is None else json.dumps(value).encode()
         return self.send("POST", path, body, {"Content-Type": "application/json", **_named(headers)})
 
+    def put(self, path: str, value: Any, **headers: str) -> Answer:
+        body = json.dumps(value).encode()
+        return self.send("PUT", path, body, {"Content-Type": "application/json", **_named(headers)})
+
     def delete(self, path: str) -> Answer:
         return self.send("DELETE", path)
 

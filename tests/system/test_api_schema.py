@@ -52,12 +52,15 @@ def api(shared_deployment: Deployment) -> Iterator[Api]:
     d.script("say", "echo hi; echo '{}'; echo a > artifacts/a.txt; echo 1 > artifacts/result.json", schema)
     for running in running_api(d):
         assert running.post("/scripts/say/execute?async=true", {"id": "t1"}).status == 202
+        workflow = {"name": "say", "steps": [{"name": "a", "script": "say"}]}
+        assert running.post("/workflows", workflow).status == 201
+        assert running.post("/workflows/say/execute", {"id": "r1"}).status == 202
         yield running
 
 
 def test_no_answer_is_another_than_the_document_says(api: Api, shared_deployment: Deployment) -> None:
     key = make_key(shared_deployment, "spent", "tasks:read").split("_")[1]
-    document = with_names(api.get("/openapi.json").json, {"task_id": "t1", "key_id": key})
+    document = with_names(api.get("/openapi.json").json, {"task_id": "t1", "key_id": key, "run_id": "r1"})
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=f"http://{api.host}:{api.port}")
     wrong: list[str] = []

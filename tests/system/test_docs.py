@@ -49,9 +49,15 @@ def test_the_examples_of_a_page_run_one_after_the_other(page: str, folder: Path)
     assert play((ROOT / "docs" / f"{page}.md").read_text(), folder) >= 4
 
 
+def test_the_workflow_of_the_documentation_is_checked_and_drawn_as_it_says(folder: Path) -> None:
+    for part in ("config/scripts", "scripts"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    assert play((ROOT / "docs" / "workflows.md").read_text(), folder) == 2
+
+
 def test_no_page_has_examples_that_nobody_runs() -> None:
     marked = {page.stem for page in PAGES if any(block.words for block in blocks(page.read_text()))}
-    assert marked == {"README", "api", "plugins", *PLAYED}
+    assert marked == {"README", "api", "workflows", "plugins", *PLAYED}
 
 
 def test_the_plugin_of_the_documentation_works_as_it_says(folder: Path) -> None:
@@ -75,8 +81,8 @@ def test_the_plugin_of_the_documentation_works_as_it_says(folder: Path) -> None:
 def test_the_declarations_and_settings_that_pages_show_are_valid(folder: Path) -> None:
     """Every YAML block that declares a script or settings, whether it is played or not."""
     schemas = {path.name: json.loads(path.read_text()) for path in (ROOT / "schemas").iterdir()}
-    kinds = {"configuration": "settings", "operations": "settings", "schedules": "schedule"}
-    for page in ("scripts", "configuration", "plugins", "operations", "schedules"):
+    kinds = {"configuration": "settings", "operations": "settings", "schedules": "schedule", "workflows": "workflow"}
+    for page in ("scripts", "configuration", "plugins", "operations", "schedules", "workflows"):
         for number, block in enumerate(blocks((ROOT / "docs" / f"{page}.md").read_text())):
             if block.language != "yaml":
                 continue

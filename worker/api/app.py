@@ -21,6 +21,8 @@ from worker.api import (
     status,
     stream,
     tasks,
+    workflow_runs,
+    workflows,
 )
 from worker.api.context import Context
 from worker.api.failures import answer_failures
@@ -62,6 +64,8 @@ def make_api(context: Context) -> ASGIApp:
         me.router,
         openapi.router,
         events.router,
+        workflows.router,
+        workflow_runs.router,
     ):
         api.include_router(router)
     for prefix in ("/tasks", "/executions"):

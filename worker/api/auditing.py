@@ -28,6 +28,12 @@ CHANGES = {
     "enable_schedule": "schedules.enable",
     "disable_schedule": "schedules.disable",
     "trigger_schedule": "schedules.trigger",
+    "create_workflow": "workflows.create",
+    "replace_workflow": "workflows.replace",
+    "delete_workflow": "workflows.delete",
+    "execute_workflow": "workflows.execute",
+    "cancel_workflow_run": "workflows.cancel",
+    "rerun_workflow_run": "workflows.rerun",
 }
 _REFUSALS = (401, 403)
 

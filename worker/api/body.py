@@ -26,20 +26,24 @@ class Asked(BaseModel):
 
 async def read_body(request: Request, model: type[_M]) -> _M:
     """No body at all is `{}`. Raises ApiError: 415 for what is no JSON, 400 for bad JSON, 422 for another content."""
+    return _validated(model, await read_object(request))
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The object of a body, whatever is in it; as `read_body`."""
     data = await request.body()
     if not data:
-        return _validated(model, {})
+        return {}
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != _JSON:
         raise ApiError(415, "unsupported-media-type", f"the body has to be {_JSON}")
     try:
         # One level more than a payload: that lies in the body. Its size is bounded already.
-        value = parse_payload(data, max_bytes=len(data), max_depth=MAX_DEPTH + 1)
+        return parse_payload(data, max_bytes=len(data), max_depth=MAX_DEPTH + 1)
     except PayloadError as error:
         raise ApiError(
             400, "invalid-json", "the body is not JSON as it is read here", problems=error.problems
         ) from None
-    return _validated(model, value)
 
 
 def documented_body(model: type[BaseModel], *, example: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
 from worker.store.webhooks import Webhooks
+from worker.store.workflow_runs import WorkflowRuns
+from worker.workflows.definitions import Definitions
+from worker.workflows.drive import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,9 @@ class Context:
     redis: Redis
     """The store's."""
     declared: Declared
+    definitions: Definitions
+    workflow_runs: WorkflowRuns
+    driver: Driver
 
 
 async def _context(request: Request) -> Context:

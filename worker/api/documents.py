@@ -64,7 +64,7 @@ class TimelineEntry(Document):
 
 
 class TaskInList(Document):
-    """The short form: without payload, runs and artifacts."""
+    """The short form: without payload, runs and artifacts. `workflow`: the workflow run whose `step` it is."""
 
     task_id: str
     run_id: int
@@ -88,6 +88,8 @@ class TaskInList(Document):
     rerun_of: str | None
     submitted_by: str | None
     submitted_from: str | None
+    workflow: str | None
+    step: str | None
 
 
 class TaskDocument(TaskInList):
@@ -183,6 +185,8 @@ def _in_list(task: Task) -> dict[str, Any]:
         "rerun_of": task.rerun_of,
         "submitted_by": task.submitted_by,
         "submitted_from": task.submitted_from,
+        "workflow": task.workflow.run if task.workflow else None,
+        "step": task.workflow.step if task.workflow else None,
     }
 
 

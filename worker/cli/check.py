@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command(home: Path, as_json: bool) -> int:
     """Validate the whole deployment.
 
-    Reads the settings, every script and every schedule, and prints each problem as FILE:LINE:COLUMN: POINTER: MESSAGE.
-    Starts nothing and needs no store. Exit code 0 when all is well, 65 otherwise.
+    Reads the settings, every script, schedule and workflow, and prints each problem as FILE:LINE:COLUMN: POINTER:
+    MESSAGE. Starts nothing and needs no store. Exit code 0 when all is well, 65 otherwise.
 
     \b
     Examples:
@@ -66,11 +66,13 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     from worker.config import load_all
     from worker.daemons.proofs import proofs
     from worker.schedules.files import folder_of, load_schedules
+    from worker.workflows.load import load_workflows
 
     try:
         settings, catalog = load_all(home)
         proofs(settings)
         load_schedules(folder_of(home), catalog)
+        load_workflows(home, catalog.scripts)
     except DeclarationError as error:
         return [], list(error.problems)
     return sorted(catalog.scripts), []

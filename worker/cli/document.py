@@ -53,6 +53,8 @@ def of_task(task: Task) -> dict[str, Any]:
         "submittedBy": task.submitted_by,
         "submittedFrom": task.submitted_from,
         "rerunOf": task.rerun_of,
+        "workflow": task.workflow.run if task.workflow else None,
+        "step": task.workflow.step if task.workflow else None,
         "digest": task.digest,
         "dryRun": task.dry_run,
         "retries": task.retries,

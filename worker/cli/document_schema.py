@@ -10,6 +10,7 @@ from worker.model.audit import RESULTS
 from worker.model.schedule import CATCH_UPS, OVERLAPS
 from worker.model.status import FINAL, Status
 from worker.model.task import TASK_ID
+from worker.model.workflow_run import StepStatus, WorkflowStatus
 
 # How Python writes the end of a text, which is $ in JSON Schema.
 _END = r"\Z"
@@ -117,6 +118,52 @@ _SCRIPT: dict[str, Any] = {
     "command": {**_TEXTS, "description": "The argv, with absolute paths."},
     "file": {"type": "string"},
 }
+_WORKFLOW: dict[str, Any] = {
+    **{key: {"type": "string"} for key in ("name", "title", "description")},
+    "tags": _TEXTS,
+    "enabled": {"type": "boolean"},
+    "source": {"enum": ["file", "api"]},
+    "file": _nullable("string", "Where it is declared; null: in the store."),
+    "version": _nullable("integer", "How often it was saved; null: it is a file."),
+    "updatedAt": _time("When it was saved last; null: it is a file."),
+    "updatedBy": _nullable("string", "By whom."),
+    "steps": {**_TEXTS, "description": "Their names, each behind those that it needs."},
+    "scripts": _TEXTS,
+}
+_WORKFLOW_RUN: dict[str, Any] = {
+    "runId": {"type": "string", "pattern": f"^{TASK_ID.pattern.removesuffix(_END)}$"},
+    "workflow": {"type": "string"},
+    "status": {"enum": [status.value for status in WorkflowStatus]},
+    "failedSteps": {**_TEXTS, "description": "The steps that failed, in whatever way."},
+    "trigger": {"type": "string", "description": "cli, api, or schedule."},
+    "createdAt": _time("When it was started."),
+    "finishedAt": _time("When its last step had ended."),
+    "startedBy": {"type": "string", "description": "Whose rights its steps have."},
+    "startedFrom": _nullable("string", "Their address."),
+    "rerunOf": _nullable("string", "The run that it repeats."),
+    "cancel": {
+        "anyOf": [
+            {"type": "null"},
+            _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")}),
+        ],
+        "description": "Who asked for its end; null: nobody.",
+    },
+    "stepsDone": _COUNT,
+    "stepsTotal": _COUNT,
+}
+_WORKFLOW_STEP: dict[str, Any] = {
+    "name": {"type": "string"},
+    "status": {"enum": [status.value for status in StepStatus]},
+    "reason": _nullable("string", "Why it failed or was skipped."),
+    "message": _nullable("string", "The same for people."),
+    "attempt": {**_COUNT, "description": "The number of the newest task, from 0."},
+    "kept": {"type": "boolean", "description": "Its task is that of the run that is repeated."},
+    "taskId": _nullable("string", "Its newest task."),
+    "taskStatus": _nullable("string", "The status of that; null: there is none, or none any more."),
+    "worker": _nullable("string", "Where that ran."),
+    "startedAt": _time("When its first task was recorded."),
+    "finishedAt": _time("When it had ended."),
+}
 _API_KEY: dict[str, Any] = {
     "id": {"type": "string", "pattern": f"^{KEY_ID.pattern.removesuffix(_END)}$", "description": "Its public part."},
     "name": {"type": "string"},
@@ -201,6 +248,8 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             ),
             "submittedFrom": _nullable("string", "The address of who submitted it over the API."),
             "rerunOf": _nullable("string", "The id of the task that it repeats."),
+            "workflow": _nullable("string", "The workflow run that it is a step of."),
+            "step": _nullable("string", "The name of the step."),
             "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
             **_SCHEDULE,
             "startBy": _time("A run that has not started by then does not start; null: no such time."),
@@ -386,6 +435,44 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
         {
             "ok": {"type": "boolean"},
             "scripts": {**_TEXTS, "description": "Their names; empty when anything is wrong."},
+            "problems": {"type": "array", "items": _object(_PROBLEM)},
+        },
+    ),
+    "workflows": _document(
+        "Penstock workflows",
+        "What `penstock workflows list --json` prints.",
+        {"workflows": {"type": "array", "items": _object(_WORKFLOW)}},
+    ),
+    "workflow-details": _document(
+        "Penstock workflow details",
+        "What `penstock workflows show NAME --json` prints.",
+        {**_WORKFLOW, "definition": {"type": "object", "description": "As it was written."}},
+    ),
+    "workflow-runs": _document(
+        "Penstock workflow runs",
+        "What `penstock workflows runs --json` prints.",
+        {
+            "runs": {"type": "array", "items": _object(_WORKFLOW_RUN)},
+            "next": _nullable("string", "The cursor of the next page; null on the last page."),
+        },
+    ),
+    "workflow-run": _document(
+        "Penstock workflow run",
+        "What `penstock workflows show RUN --json` and `run --follow --json` print.",
+        {
+            **_WORKFLOW_RUN,
+            "payload": {"description": "With secrets masked."},
+            "digest": {"type": "string", "description": "SHA-256 of the payload with its secrets."},
+            "steps": {"type": "array", "items": _object(_WORKFLOW_STEP)},
+            "definition": {"type": "object", "description": "The workflow when the run was started."},
+        },
+    ),
+    "workflow-check": _document(
+        "Penstock workflow check",
+        "What `penstock workflows check --json` prints.",
+        {
+            "ok": {"type": "boolean"},
+            "workflows": {**_TEXTS, "description": "Their names; empty when anything is wrong."},
             "problems": {"type": "array", "items": _object(_PROBLEM)},
         },
     ),

@@ -22,6 +22,7 @@ COMMANDS = {
     "exec": "Run a script here, with the engine alone.",
     "check": "Validate the whole deployment.",
     "scripts": "List the scripts, or show one.",
+    "workflows": "List, run and check workflows, and see their runs.",
     "tasks": "List the tasks, newest first.",
     "show": "Show a task and its runs.",
     "logs": "Print the log of a task.",
@@ -41,7 +42,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "schedules", "tokens"})
+_ABOUT_A_STORE = frozenset({"dead-letters", "keys", "schedules", "tokens", "workflows"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

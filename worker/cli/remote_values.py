@@ -21,11 +21,13 @@ from worker.model import (
     CancelRequest,
     Run,
     Status,
+    StepTask,
     Task,
     TaskPage,
 )
 from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
+from worker.model.workflow_run import WORKFLOW_NAME
 
 _T = TypeVar("_T")
 Object = Mapping[str, Any]
@@ -166,7 +168,14 @@ def _about(found: Object) -> dict[str, Any]:
         "rerun_of": None if found.get("rerunOf") is None else _matching(found, "rerunOf", TASK_ID),
         "submitted_by": _short(found, "submittedBy"),
         "submitted_from": _short(found, "submittedFrom"),
+        "workflow": _step(found),
     }
+
+
+def _step(found: Object) -> StepTask | None:
+    if found.get("workflow") is None:
+        return None
+    return StepTask(_matching(found, "workflow", TASK_ID), _matching(found, "step", WORKFLOW_NAME), 0)
 
 
 def _listed(found: Any) -> Task:

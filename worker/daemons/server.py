@@ -23,6 +23,7 @@ from worker.api.rate import RateLimit
 from worker.api.sse import STUCK_S
 from worker.api.streams import Streams
 from worker.config import Settings
+from worker.daemons.driving import workflow_definitions, workflow_driver
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
@@ -32,6 +33,7 @@ from worker.operations.first_key import ensure_first_key
 from worker.schedules.declared import Declared
 from worker.store import Records
 from worker.store.webhooks import Webhooks
+from worker.store.workflow_runs import WorkflowRuns
 
 # Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
 _GRACE_S = 10
@@ -76,6 +78,8 @@ async def _serve(
                 await access.audit.append(_FIRST_KEY)
                 show_key(key)
         feed, webhooks = Feed(store.records), Webhooks(store.redis)
+        to_broker = publisher(deployment, store)
+        definitions = workflow_definitions(deployment, store)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -83,7 +87,7 @@ async def _serve(
             records=store.records,
             live_log=store.live_log,
             files=store.files,
-            publisher=publisher(deployment, store),
+            publisher=to_broker,
             broker=store.broker,
             authenticator=access.authenticator,
             keys=access.keys,
@@ -95,6 +99,9 @@ async def _serve(
             rate_limit=RateLimit(*rate) if rate else None,
             redis=store.redis,
             declared=Declared(settings.home, deployment.catalog),
+            definitions=definitions,
+            workflow_runs=WorkflowRuns(store.redis),
+            driver=workflow_driver(deployment, store, to_broker),
         )
         config = uvicorn.Config(
             make_api(context),

@@ -13,6 +13,7 @@ from engine.process.slots import Slots
 from engine.process.strays import end_strays
 from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
+from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
 from worker.daemons.wiring import Deployment, Store, open_store
 from worker.operations.leases import Leases
@@ -26,11 +27,15 @@ from worker.operations.salvage import salvage_log
 from worker.operations.unrecorded import settle_artifacts
 from worker.store import StoreUnavailable
 from worker.store.dead_letters import DeadLetters
+from worker.store.workflow_runs import WorkflowRuns
+from worker.workflows.drive import Driver
+from worker.workflows.prune import prune_runs
 
 _logger = structlog.get_logger("penstock.worker")
 _REST_S = 1.0
 _RESCUE_S = 2.0
 _PRUNE_S = 30.0
+_DRIVE_S = 2.0
 _SALVAGE_S = 3.0
 _BROKER_AWAY_S = 1.0
 _DISK_S = 1.0
@@ -68,6 +73,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
         self._give_up = asyncio.Event()
+        self._step_ended = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._exit_code = 0
         self._disk_free = True
@@ -117,7 +123,9 @@ class Worker:
                 spool=place.spool,
                 lease_s=self._settings.worker.lease_s,
                 give_up=self._give_up,
+                on_step_ended=self._step_ended.set,
             )
+            driver = workflow_driver(self._deployment, store, publisher)
             beside = [
                 asyncio.create_task(work)
                 for work in (
@@ -125,6 +133,7 @@ class Worker:
                     leases.keep(),
                     self._rest(),
                     self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher, store.files)),
+                    self._drive(driver),
                     self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
                     self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
                 )
@@ -308,13 +317,25 @@ class Worker:
             await prune(store.records, store.files, age_s=kept.age_s, count=kept.count, script=name)
         age_s, count = self._settings.retention_s, self._settings.retention_count
         await prune(store.records, store.files, age_s=age_s, count=count, besides=own)
+        await prune_runs(WorkflowRuns(store.redis), age_s=age_s, count=count)
+
+    async def _drive(self, driver: Driver) -> None:
+        """Advance workflows: at once when the task of a step has ended here, and else by a look now and then."""
+        while True:
+            self._step_ended.clear()
+            await self._guarded("advance workflows", driver.sweep)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._step_ended.wait(), _DRIVE_S)
 
     async def _repeat(self, every_s: float, what: str, call: Callable[[], Awaitable[object]]) -> None:
         while True:
-            try:
-                await call()
-            except (StoreUnavailable, BrokerAway) as error:
-                _logger.warning(f"cannot {what}; trying again", error=str(error))
-            except Exception:
-                _logger.exception(f"cannot {what}; trying again")
+            await self._guarded(what, call)
             await asyncio.sleep(every_s)
+
+    async def _guarded(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await call()
+        except (StoreUnavailable, BrokerAway) as error:
+            _logger.warning(f"cannot {what}; trying again", error=str(error))
+        except Exception:
+            _logger.exception(f"cannot {what}; trying again")

@@ -31,6 +31,7 @@ from worker.model.task import (
     Run,
     RunLimits,
     ShortLog,
+    StepTask,
     Task,
 )
 
@@ -69,6 +70,7 @@ __all__ = [
     "Selection",
     "ShortLog",
     "Status",
+    "StepTask",
     "Swept",
     "Task",
     "TaskFilter",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.model.status import Status
-from worker.model.task import CancelRequest, Claim
+from worker.model.task import CancelRequest, Claim, StepTask
 
 
 class Registered(StrEnum):
@@ -46,6 +46,7 @@ class Claimed:
     now: int
     deadline: int | None = None
     cancel: CancelRequest | None = None
+    workflow: StepTask | None = None
 
     @property
     def cancel_requested(self) -> bool:

@@ -46,9 +46,10 @@ class Event:
 class TaskFilter:
     """Which tasks are asked for; None asks for nothing, an empty set matches no task.
 
-    `since` and `until` (milliseconds; `until` excluded) are of when it was recorded. These, the scripts and the
-    statuses have indexes; the others have to look at each record. `text` is looked for, in any case of letters, in the
-    id, the script's name, the message, tags, the idempotency key and the payload as it is shown.
+    `workflows` are ids of workflow runs. `since` and `until` (milliseconds; `until` excluded) are of when it was
+    recorded. These two, the scripts and the statuses have indexes; the others have to look at each record. `text` is
+    looked for, in any case of letters, in the id, the script's name, the message, tags, the idempotency key and the
+    payload as it is shown.
     """
 
     scripts: frozenset[str] | None = None
@@ -74,7 +75,7 @@ class TaskFilter:
             and (self.reasons is None or task.reason in self.reasons)
             and (self.triggers is None or task.trigger in self.triggers)
             and (self.workers is None or any(run.worker in self.workers for run in task.runs))
-            and self.workflows is None  # no task belongs to one yet
+            and (self.workflows is None or (task.workflow is not None and task.workflow.run in self.workflows))
             and (self.tags is None or self.tags <= frozenset(task.tags))
             and (self.text is None or _mentions(task, self.text.casefold()))
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from worker.model.status import Status
@@ -32,9 +32,23 @@ class ShortLog:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTask:
+    """Which step of which workflow run a task is an attempt at.
+
+    `inputs`: for each earlier step whose artifacts the command gets, its name and the id of its task.
+    """
+
+    run: str
+    step: str
+    attempt: int
+    inputs: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One attempt. `log` is kept with the record when it is short, and else as a file.
 
+    `result` is the JSON that the command of a workflow's step reported, if it is short enough for a record.
     `started_at` is known when the run has ended: its end minus its duration. `exit_code` and
     `signal` are both None when the command did not start or did not end.
     """
@@ -55,6 +69,7 @@ class Run:
     log_truncated: bool = False
     log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
+    result: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,7 @@ class Task:
     was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,
     `priority` and `key` are as they were registered. `submitted_by` is the name of who submitted it, `submitted_from`
     their address; None where nobody knows. `rerun_of`: the id of the task that it repeats.
+    `workflow`: which step it is of which workflow run.
     """
 
     id: str
@@ -103,6 +119,7 @@ class Task:
     submitted_by: str | None = None
     submitted_from: str | None = None
     rerun_of: str | None = None
+    workflow: StepTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +154,7 @@ class NewTask:
     submitted_by: str | None = None
     submitted_from: str | None = None
     rerun_of: str | None = None
+    workflow: StepTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +204,4 @@ class Resolution:
     log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     dry_run: bool = False
+    result: str | None = field(default=None, repr=False)

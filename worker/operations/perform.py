@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,10 +26,12 @@ from worker.broker import BrokerAway, Delivery, Publisher
 from worker.model import ArtifactRecord, NewTask, Resolution, ShortLog, Status
 from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
 from worker.model.task import RunLimits
+from worker.operations.inputs import furnisher
 from worker.operations.leases import Leases, cancelled_by
 from worker.operations.moments import moment_ms
 from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
+from worker.operations.results import result_of
 from worker.operations.unrecorded import MarkedStore
 from worker.store import Records, StoreUnavailable
 from worker.store.files import Files
@@ -65,6 +67,8 @@ class Performer:
     lease_s: float
     give_up: asyncio.Event
     """Set when the worker ends and waits for the store no longer."""
+    on_step_ended: Callable[[], None] = lambda: None
+    """Called when the end of a task is recorded that is a step of a workflow."""
 
 
 async def perform(delivery: Delivery, performer: Performer) -> None:
@@ -91,7 +95,11 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
         outcome, short = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
         end = resolution(outcome, short)
+        if claimed.workflow and outcome.status == "completed":
+            end = replace(end, result=await asyncio.to_thread(result_of, stored.files, end))
         recorded = await _record(performer, prepared, claimed, outcome, end, stored, await live.close())
+    if claimed.workflow:
+        performer.on_step_ended()
     _logger.info(
         "run ended",
         task=claim.task_id,
@@ -237,6 +245,7 @@ async def _run(
             abort=abort,
             resources=performer.resources,
             lifeline=lifeline,
+            furnish=await furnisher(claimed.workflow, performer.records, performer.files, prepared.script, abort),
         )
         # Now, because the store may come back and renew the claim while the log is on its way.
         outcome = _fenced(outcome, performer.leases.lapsed(claim))

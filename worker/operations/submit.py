@@ -11,7 +11,7 @@ from engine.log.text import printable
 from engine.plugin import Prepared
 from engine.schema import dump_payload, parse_payload
 from worker.broker import Publisher
-from worker.model import TASK_ID, NewTask
+from worker.model import TASK_ID, NewTask, StepTask
 from worker.model.access import Principal
 from worker.model.answers import Registered
 from worker.operations.authorise import check_execute
@@ -68,6 +68,51 @@ async def submit(
     `task_id`, or the same `key`, with the same content is the same task; with other content Conflict is raised and
     nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
     """
+    new = new_task(
+        prepared,
+        payload,
+        default_queue=default_queue,
+        trigger=trigger,
+        principal=principal,
+        address=address,
+        task_id=task_id,
+        tags=tags,
+        priority=priority,
+        due_at=due_at,
+        deadline=deadline,
+        key=key,
+        rerun_of=rerun_of,
+    )
+    registration = await records.register(new)
+    if registration.outcome is Registered.CONFLICT:
+        if registration.task_id == new.id:
+            raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
+        raise Conflict(f"the idempotency key belongs to task {registration.task_id}, with another script or payload")
+    created = registration.outcome is Registered.CREATED
+    # One that is not due yet is published by a sweep, when it is.
+    if created and due_at is None:
+        await publisher.publish(new.script, new.id, new.queue, new.priority)
+    return Submitted(registration.task_id, created, new.digest)
+
+
+def new_task(
+    prepared: Prepared,
+    payload: bytes,
+    *,
+    default_queue: str,
+    trigger: str,
+    principal: Principal,
+    address: str | None,
+    task_id: str | None,
+    tags: tuple[str, ...] = (),
+    priority: int = 0,
+    due_at: int | None = None,
+    deadline: int | None = None,
+    key: str | None = None,
+    rerun_of: str | None = None,
+    workflow: StepTask | None = None,
+) -> NewTask:
+    """What `submit` records. Raises NotAllowed before anything is looked at, ScriptDisabled, and PayloadError."""
     script = prepared.script
     check_execute(principal, script)
     if not script.enabled:
@@ -79,7 +124,7 @@ async def submit(
     if violations:
         raise PayloadError(violations)
     exact = dump_payload(value)
-    new = NewTask(
+    return NewTask(
         id=task_id or str(uuid.uuid4()),
         script=script.name,
         payload=exact,
@@ -97,14 +142,5 @@ async def submit(
         submitted_by=printable(principal.name, _WHO_CHARACTERS),
         submitted_from=printable(address, _WHO_CHARACTERS) if address else None,
         rerun_of=rerun_of,
+        workflow=workflow,
     )
-    registration = await records.register(new)
-    if registration.outcome is Registered.CONFLICT:
-        if registration.task_id == new.id:
-            raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
-        raise Conflict(f"the idempotency key belongs to task {registration.task_id}, with another script or payload")
-    created = registration.outcome is Registered.CREATED
-    # One that is not due yet is published by a sweep, when it is.
-    if created and due_at is None:
-        await publisher.publish(script.name, new.id, new.queue, new.priority)
-    return Submitted(registration.task_id, created, new.digest)

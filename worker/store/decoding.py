@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.model.status import FINAL, Status
-from worker.model.task import ArtifactRecord, CancelRequest, Run, ShortLog, Task
+from worker.model.task import ArtifactRecord, CancelRequest, Run, ShortLog, StepTask, Task
 from worker.store.keys import FIELDS, RUN_FIELDS
 
 _ENDED = {short: name for name, short in RUN_FIELDS.items()}
@@ -67,7 +67,16 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         submitted_by=about.get("b"),
         submitted_from=about.get("f"),
         rerun_of=about.get("o"),
+        workflow=step_task(fields.get("workflow")),
     )
+
+
+def step_task(value: str | bytes | None) -> StepTask | None:
+    """None for nothing and for an empty string."""
+    if not value:
+        return None
+    run, step, attempt, inputs = (value if isinstance(value, str) else value.decode()).split(" ", 3)
+    return StepTask(run, step, int(attempt), tuple((name, task_id) for name, task_id in json.loads(inputs)))
 
 
 def trigger(about: bytes) -> tuple[str, bool]:
@@ -133,6 +142,7 @@ def _ended(number: int, value: bytes) -> tuple[Run, bool]:
             ArtifactRecord(name, size, sha256, content_type, bool(public))
             for name, size, sha256, content_type, public in found.get("artifacts", ())
         ),
+        result=found.get("result"),
     )
     return run, bool(found.get("dry_run"))
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from worker.model.status import FINAL
-from worker.model.task import NewTask, Resolution, RunLimits
-from worker.store.keys import RUN_FIELDS, checked_id, checked_key, checked_script
+from worker.model.task import NewTask, Resolution, RunLimits, StepTask
+from worker.store.keys import RUN_FIELDS, checked_id, checked_key, checked_script, checked_workflow
 
 # Longer messages are cut: the log has the whole story, and the record is kept much longer.
 MESSAGE_CHARACTERS = 4000
@@ -35,9 +35,11 @@ def new_task(task: NewTask) -> list[str | bytes | int]:
         task.payload,
     ]
     times = task.due_at, task.start_by, task.deadline
-    if any(time is not None for time in times) or task.priority or task.key is not None:
+    if any(time is not None for time in times) or task.priority or task.key is not None or task.workflow:
         arguments += ["" if time is None else _time(time) for time in times]
         arguments += [task.priority or "", "" if task.key is None else text(checked_key(task.key))]
+    if task.workflow:
+        arguments.append(step_task(task.workflow))
     return arguments
 
 
@@ -57,6 +59,11 @@ def _about(
     if rerun_of is not None:
         about["o"] = rerun_of
     return compact(about)
+
+
+def step_task(step: StepTask) -> str:
+    """As it is kept with the task of a step; the run stands first, where the scripts look for it."""
+    return f"{checked_id(step.run)} {checked_workflow(step.step)} {step.attempt:d} {compact(step.inputs)}"
 
 
 def run_limits(limits: RunLimits | None) -> str:
@@ -83,6 +90,7 @@ def run_body(end: Resolution) -> str:
         ("log_truncated", 1 if end.log_truncated else None),
         ("log", [end.log.text, end.log.index] if end.log else None),
         ("dry_run", 1 if end.dry_run else None),
+        ("result", end.result),
         ("artifacts", [[a.name, a.size, a.sha256, a.content_type, int(a.public)] for a in end.artifacts]),
     ):
         if value is not None and value != "" and value != []:

@@ -271,6 +271,48 @@ SCHEDULE_CHANGES = Key(
     "the newest entries, about a hundred",
     "names of schedules that were changed, for beats that wait",
 )
+WORKFLOWS = Key(
+    f"{ROOT}workflows",
+    "hash",
+    "the API",
+    "a field until its workflow is deleted",
+    "for each workflow that was made through the API its definition, as JSON",
+)
+WORKFLOW_RUN = Key(
+    f"{ROOT}workflow-run:<run>",
+    "hash",
+    "whoever starts, advances or cancels it; resolve, cancel and sweep when the task of a step ends",
+    "until pruned",
+    "the record of a workflow run and its steps; fields: WORKFLOW_RUN_FIELDS",
+)
+WORKFLOW_RUNS = Key(
+    f"{ROOT}workflow-runs",
+    "sorted set",
+    "whoever starts one",
+    "a member until its run is pruned",
+    "ids of workflow runs by position",
+)
+WORKFLOW_RUNS_OF = Key(
+    f"{ROOT}workflow-runs:of:<workflow>",
+    "sorted set",
+    "whoever starts one",
+    "a member until its run is pruned",
+    "ids of the runs of one workflow by position",
+)
+WORKFLOW_DUE = Key(
+    f"{ROOT}workflow-runs:due",
+    "sorted set",
+    "whoever starts, advances or cancels a run; claim, resolve, cancel and sweep when the task of a step ends",
+    "a member while somebody has to look at its run",
+    "ids of workflow runs by the time from which on they are to be advanced, in milliseconds",
+)
+WORKFLOW_FINISHED = Key(
+    f"{ROOT}workflow-runs:finished",
+    "sorted set",
+    "whoever advances them",
+    "a member until its run is pruned",
+    "ids of workflow runs that have ended by the time of it, in milliseconds",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -302,6 +344,7 @@ KEYS = (
     *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
     *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_CHANGES),
+    *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
@@ -325,6 +368,7 @@ FIELDS = {
     "deadline": "l",  # milliseconds
     "priority": "e",
     "key": "y",  # the idempotency key
+    "workflow": "j",  # of a step: the workflow run, the step, the attempt, and the inputs as JSON; separated by blanks
     # Of the newest run, while it has not ended:
     "run_created": "b",
     "worker": "w",
@@ -351,6 +395,7 @@ RUN_FIELDS = {
     "log": "o",  # of a run whose command wrote nothing: text, and index in hexadecimal
     "dry_run": "y",
     "artifacts": "a",  # lists of name, size, sha256, content type, public
+    "result": "u",  # of a workflow's step: the JSON that its command reported, as text
 }
 LETTER_FIELDS = {
     "at": "a",  # milliseconds: when it was first received
@@ -403,9 +448,28 @@ SCHEDULE_FIELDS = {
     "trouble": "r",
     "trouble_at": "a",
 }
+WORKFLOW_RUN_FIELDS = {
+    "workflow": "w",
+    "status": "s",
+    "version": "v",  # grows with every change, and with every end of a step's task
+    "definition": "d",  # JSON: the workflow as it was when the run was started
+    "input": "p",  # JSON: the payload; until the run has ended
+    "shown": "m",  # JSON: the payload with secrets masked
+    "digest": "h",  # SHA-256 of workflow, definition and payload
+    "steps": "e",  # JSON: the state of each step
+    "who": "b",  # JSON: for whom the steps are started
+    "trigger": "t",
+    "created": "a",  # milliseconds
+    "changed": "c",  # milliseconds
+    "position": "i",  # its place in every list
+    "finished": "f",  # milliseconds
+    "cancel": "x",  # JSON: who asked for the end, when and why
+    "rerun_of": "o",
+}
 EVENT_FIELDS = ("kind", "task", "script", "run", "status", "reason", "worker")
 
 _SCRIPT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_WORKFLOW = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _WORKER = re.compile(r"[!-~]{1,200}\Z")
 _KEY_CHARACTERS = 200
 
@@ -436,6 +500,14 @@ def script_key(script: str, status: Status) -> str:
 
 def log_key(task_id: str, run: int) -> str:
     return f"{LOG.prefix}{checked_id(task_id)}:{run:d}"
+
+
+def workflow_run_key(run_id: str) -> str:
+    return WORKFLOW_RUN.prefix + checked_id(run_id)
+
+
+def checked_workflow(name: str) -> str:
+    return _checked(_WORKFLOW, name, "name of a workflow")
 
 
 def checked_id(task_id: str) -> str:

@@ -99,7 +99,7 @@ class Records:
             raise StoreError(f"the payload of task {task_id} is gone from the store")
         if word != "granted":
             return Refused(Refusal(word), Status(answer[1].decode()) if len(answer) > 1 else None)
-        _, run, token, payload, script, queue, retries, about, created, now, deadline, cancel = answer
+        _, run, token, payload, script, queue, retries, about, created, now, deadline, cancel, workflow = answer
         trigger, dry_run = decoding.trigger(about)
         return Claimed(
             claim=Claim(task_id, int(run), int(token), lease_s),
@@ -113,6 +113,7 @@ class Records:
             now=now,
             deadline=int(deadline) if deadline else None,
             cancel=decoding.cancel_request(cancel),
+            workflow=decoding.step_task(workflow),
         )
 
     async def renew(self, worker: str, claims: Sequence[Claim], lease_s: float) -> tuple[Renewal, ...]:
@@ -154,7 +155,7 @@ class Records:
             _milliseconds(delay_s),
             *(part for field in live.fields().items() for part in field) if live else (),
         )
-        return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None, _hints(publish))
+        return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None, hints_of(publish))
 
     async def cancel(self, task_id: str, by: str, why: str = "") -> Cancelled:
         """End a pending task, or ask the worker of a running one to end it. A final task is left as it is."""
@@ -198,7 +199,7 @@ class Records:
                 )
                 for task_id, script, run, worker, status, retried in rescued
             ),
-            publish=_hints(publish),
+            publish=hints_of(publish),
             more=more == 1,
         )
 
@@ -299,7 +300,7 @@ class Records:
         return await reading.read_events(self._redis, after, block_ms, count)
 
 
-def _hints(found: Sequence[tuple[bytes, bytes, bytes, bytes, bytes, int]]) -> tuple[Hint, ...]:
+def hints_of(found: Sequence[tuple[bytes, bytes, bytes, bytes, bytes, int]]) -> tuple[Hint, ...]:
     return tuple(
         Hint(
             task_id.decode(),

@@ -48,11 +48,20 @@ from worker.store.keys import (
     TASK,
     THROTTLED,
     WAITING,
+    WORKFLOW_DUE,
+    WORKFLOW_FINISHED,
+    WORKFLOW_RUN,
+    WORKFLOW_RUN_FIELDS,
+    WORKFLOW_RUNS,
+    WORKFLOW_RUNS_OF,
+    WORKFLOWS,
 )
 
 Argument = str | bytes | int
 # A message is given up for lost ever more slowly, but not slower than this many times `hint_after_s`.
 _HINT_MOST = 20
+# The task of a workflow's step is published once more when nobody has claimed it for so long.
+_STEP_HINT_MS = 3_000
 # Workers sweep every two seconds: after so long without a sweep the clock stepped forward, or nobody was there.
 _UNSWEPT_MS = 10_000
 # A step back of the clock that is smaller than this is waited for: a lease that was given after it looks the same.
@@ -87,6 +96,12 @@ _KEYS = {
     "schedule": SCHEDULE,
     "schedule_tasks": SCHEDULE_TASKS,
     "schedule_changes": SCHEDULE_CHANGES,
+    "workflows": WORKFLOWS,
+    "workflow_run": WORKFLOW_RUN,
+    "workflow_runs": WORKFLOW_RUNS,
+    "workflow_runs_of": WORKFLOW_RUNS_OF,
+    "workflow_due": WORKFLOW_DUE,
+    "workflow_finished": WORKFLOW_FINISHED,
 }
 # How the store ends runs by itself.
 _BODIES = {
@@ -95,7 +110,7 @@ _BODIES = {
     "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
     "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
 }
-_PLACE = re.compile(r"\b(KEY|F|LETTER|AK|SF|LIMIT|BODY)\.(\w+)")
+_PLACE = re.compile(r"\b(KEY|F|WF|LETTER|AK|SF|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -161,6 +176,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
     values = {
         "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
+        "WF": {name: f"'{field}'" for name, field in WORKFLOW_RUN_FIELDS.items()},
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
         "SF": {name: f"'{field}'" for name, field in SCHEDULE_FIELDS.items()},
         "AK": {name: f"'{field}'" for name, field in API_KEY_FIELDS.items()},
@@ -170,6 +186,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
             "log_kept_s": str(int(limits.log_kept_s)),
             "hint_ms": str(round(limits.hint_after_s * 1000)),
             "hint_most_ms": str(round(limits.hint_after_s * 1000) * _HINT_MOST),
+            "step_hint_ms": str(min(_STEP_HINT_MS, round(limits.hint_after_s * 1000))),
             "unswept_ms": str(_UNSWEPT_MS),
             "back_ms": str(_BACK_MS),
             "hints_moved": str(_HINTS_MOVED),

@@ -1,5 +1,5 @@
 -- id, worker, claim, lease ms, limits or '', script or '' [, the task as asked() takes it]
---   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or ''}
+--   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or '', step or ''}
 --    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
 local function startable(new)
   local limit = start_limit(new)
@@ -64,4 +64,4 @@ else
   event('claimed', task, task.run, 'running', '', worker)
 end
 return {'granted', task.run, token, payload, task.script, task.queue, task.retries, task.about, task.created, NOW,
-  task.deadline or '', task.cancel or ''}
+  task.deadline or '', task.cancel or '', task.workflow or ''}

@@ -27,12 +27,12 @@ end
 local function read(id)
   local is = redis.call('HMGET', KEY.task .. id, F.script, F.queue, F.digest, F.about, F.created, F.position,
     F.status, F.run, F.retries, F.cancel, F.run_created, F.due, F.worker, F.token, F.claim, F.claimed,
-    F.start_by, F.deadline, F.priority)
+    F.start_by, F.deadline, F.priority, F.workflow)
   return {
     id = id, script = is[1], queue = is[2], digest = is[3], about = is[4], created = is[5], position = is[6],
     status = is[7], run = is[8], retries = is[9], cancel = is[10], run_created = is[11], due = is[12],
     worker = is[13], token = is[14], claim = is[15], claimed = is[16],
-    start_by = is[17], deadline = is[18], priority = is[19],
+    start_by = is[17], deadline = is[18], priority = is[19], workflow = is[20],
   }
 end
 
@@ -93,13 +93,15 @@ local function watch(task, status)
   end
 end
 
--- The task that the arguments from there on ask for. The last five are left out where none of them is given.
+-- The task that the arguments from there on ask for. The last five, and the one behind them, are left
+-- out where none of them is given.
 local function asked(at)
   local function given(argument) return ARGV[argument] ~= '' and ARGV[argument] end
   return {
     script = ARGV[at], queue = ARGV[at + 1], digest = ARGV[at + 2], about = ARGV[at + 3], shown = ARGV[at + 4],
     retries = ARGV[at + 5], payload = ARGV[at + 6], due = given(at + 7), start_by = given(at + 8),
     deadline = given(at + 9), priority = given(at + 10), key = given(at + 11),
+    workflow = given(at + 12),
   }
 end
 
@@ -123,7 +125,7 @@ local function register(id, new, at_once)
     created = int(NOW), position = position, status = 'pending', run = '0', retries = new.retries,
     run_created = int(NOW), cancel = false, due = new.due and tonumber(new.due) > NOW and new.due, worker = false,
     token = false, claim = false, claimed = false, start_by = new.start_by, deadline = new.deadline,
-    priority = new.priority,
+    priority = new.priority, workflow = new.workflow,
   }
   local key = KEY.task .. id
   redis.call('HSET', key, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
@@ -133,6 +135,7 @@ local function register(id, new, at_once)
   if task.start_by then redis.call('HSET', key, F.start_by, task.start_by) end
   if task.deadline then redis.call('HSET', key, F.deadline, task.deadline) end
   if task.priority then redis.call('HSET', key, F.priority, task.priority) end
+  if task.workflow then redis.call('HSET', key, F.workflow, task.workflow) end
   if new.key then
     redis.call('HSET', key, F.key, new.key)
     redis.call('HSET', KEY.idempotency, new.key, id)
@@ -166,6 +169,15 @@ local function follow(task, delay)
   return run
 end
 
+-- The run of a workflow has to be looked at: the task of one of its steps has ended. Whoever read the run before that
+-- has an old version of it. As it is written here, together with the end itself, no crash can lose it.
+local function wake(task)
+  local id = string.match(task.workflow, '^[^ ]+')
+  if redis.call('HEXISTS', KEY.workflow_run .. id, WF.version) == 0 then return end
+  redis.call('HINCRBY', KEY.workflow_run .. id, WF.version, 1)
+  redis.call('ZADD', KEY.workflow_due, int(NOW), id)
+end
+
 local function finish(task, status)
   local key = KEY.task .. task.id
   redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
@@ -179,6 +191,7 @@ local function finish(task, status)
   redis.call('ZADD', KEY.finished .. task.script, int(NOW), task.id)
   redis.call('SADD', KEY.finished_scripts, task.script)
   relist(task, status)
+  if task.workflow then wake(task) end
 end
 
 -- End the newest run. `token` is 0 unless its worker does it. `body` is the rest of a JSON object, without the

@@ -1,0 +1,81 @@
+"""Documents of workflows and their runs, as `penstock workflows ... --json` prints them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worker.model import Task
+    from worker.model.workflow_run import StepState, WorkflowRun
+    from worker.workflows.definitions import Definition
+
+
+def of_workflow(definition: Definition) -> dict[str, Any]:
+    workflow, stored = definition.workflow, definition.stored
+    return {
+        "name": workflow.name,
+        "title": workflow.title,
+        "description": workflow.description,
+        "tags": list(workflow.tags),
+        "enabled": workflow.enabled,
+        "source": "file" if stored is None else "api",
+        "file": workflow.file,
+        "version": stored.version if stored else None,
+        "updatedAt": _time(stored.updated_at) if stored else None,
+        "updatedBy": stored.updated_by if stored else None,
+        "steps": [step.name for step in workflow.steps],
+        "scripts": sorted({step.script for step in workflow.steps}),
+    }
+
+
+def run_in_list(run: WorkflowRun) -> dict[str, Any]:
+    return {
+        "runId": run.id,
+        "workflow": run.workflow,
+        "status": run.status.value,
+        "failedSteps": list(run.failed_steps),
+        "trigger": run.trigger,
+        "createdAt": _time(run.created_at),
+        "finishedAt": _time(run.finished_at),
+        "startedBy": run.principal.name,
+        "startedFrom": run.address,
+        "rerunOf": run.rerun_of,
+        "cancel": {"by": run.cancel.by, "why": run.cancel.why, "at": _time(run.cancel.at)} if run.cancel else None,
+        "stepsDone": sum(state.status.final for state in run.steps),
+        "stepsTotal": len(run.steps),
+    }
+
+
+def of_run(run: WorkflowRun, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    return {
+        **run_in_list(run),
+        "payload": run.shown,
+        "digest": run.digest,
+        "steps": [_step(state, tasks.get(state.task or "")) for state in run.steps],
+        "definition": json.loads(run.definition),
+    }
+
+
+def _step(state: StepState, task: Task | None) -> dict[str, Any]:
+    return {
+        "name": state.name,
+        "status": state.status.value,
+        "reason": state.reason,
+        "message": state.message or None,
+        "attempt": state.attempt,
+        "kept": state.kept,
+        "taskId": state.task,
+        "taskStatus": task.status.value if task else None,
+        "worker": task.runs[-1].worker if task else None,
+        "startedAt": _time(state.started_at),
+        "finishedAt": _time(state.finished_at),
+    }
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
