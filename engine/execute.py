@@ -20,6 +20,7 @@ from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
 from engine.schema import Payload, dump_payload, parse_payload
+from engine.script.parameters import filled
 from engine.workdir import Wiped, Workdir, Workdirs
 
 # How long a line may stay unfinished before live readers see what there is of it.
@@ -122,6 +123,8 @@ def _admit(
         raise payload
     if isinstance(payload, bytes):
         payload = Payload.of(parse_payload(payload, max_bytes=prepared.script.limits.payload_bytes))
+    if (whole := filled(prepared.script.defaults, payload.value)) is not payload.value:
+        payload = Payload.of(whole)
     violations = prepared.schema.check(payload.value)
     if violations:
         raise PayloadError(violations)
@@ -143,7 +146,8 @@ async def _run_command(
         raise
     try:
         timers.start()
-        command = Command(prepared.script.command, run.env, workdir.fd, stdin_fd)
+        argv = prepared.script.command + (prepared.script.dry_run_command if run.dry_run else ())
+        command = Command(argv, run.env, workdir.fd, stdin_fd)
         return await run_command(
             slot,
             command,

@@ -17,6 +17,7 @@ from engine.schema.shown import pointer, quoted
 from engine.script.command import resolve_command
 from engine.script.declaration import SCRIPT_SCHEMA
 from engine.script.document import read_document
+from engine.script.parameters import Parameters, read_parameters
 from engine.script.positions import Positions
 from engine.script.quantities import parse_duration, parse_rate, parse_size
 from engine.script.script import EnvFromPayload, Limits, PluginSettings, Retention, Script
@@ -136,10 +137,12 @@ class _Reader:
 
     def _fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        schema = self._schema(value)
+        parameters = self._parameters(value)
+        schema = self._schema(value, parameters)
         for key, field, read in (
             ("command", "command", self._command),
             ("env", "env", lambda env: self._env(env, schema)),
+            ("dryRunCommand", "dry_run_command", tuple),
             ("exitCodes", "exit_codes", _exit_codes),
             ("maxRunTime", "max_run_time_s", self._max_run_time),
             ("killGrace", "kill_grace_s", lambda grace: self._quantity("/killGrace", parse_duration, grace)),
@@ -162,17 +165,36 @@ class _Reader:
         self._repeated(fields)
         if schema is not None:
             fields["schema"] = schema
+        if parameters is not None:
+            fields["defaults"] = parameters.defaults
+            for name in sorted(fields.get("env", {}).keys() & parameters.env.keys()):
+                self.problem(pointer(("env", name)), f"{name} is a parameter that is handed over as a variable, too")
+            fields["env"] = MappingProxyType({**fields.get("env", {}), **parameters.env})
         return fields
 
-    def _schema(self, value: Mapping[str, Any]) -> Schema | None:
-        if "schema" not in value or not self._right("/schema"):
+    def _schema(self, value: Mapping[str, Any], parameters: Parameters | None) -> Schema | None:
+        if "schema" in value and "parameters" in value:
+            self.problem("/parameters", "schema and parameters say the same: give one of them")
+        if "schema" not in value and "parameters" not in value:
+            self.problem("", 'the property "schema" is missing, or "parameters" instead of it')
+        place = "/schema" if parameters is None else "/parameters"
+        document = value.get("schema") if parameters is None else parameters.schema
+        if document is None or not self._right(place):
             return None
         try:
-            return Schema.compile(value["schema"])
+            return Schema.compile(document)
         except DeclarationError as error:
             for problem in error.problems:
-                self.problem("/schema" + problem.pointer, problem.message)
+                self.problem(place + (problem.pointer if parameters is None else ""), problem.message)
             return None
+
+    def _parameters(self, value: Mapping[str, Any]) -> Parameters | None:
+        if "parameters" not in value or "schema" in value or not self._right("/parameters"):
+            return None
+        found = read_parameters(value["parameters"])
+        for place, message in found.problems:
+            self.problem(place, message)
+        return None if found.problems else found
 
     def _command(self, argv: list[str]) -> tuple[str, ...]:
         command, problems = resolve_command(argv, self._home)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 
 from engine.errors import Problem
 from engine.plugin import Prepared
+from engine.script.parameters import filled
 from worker.api.body import Asked, documented_body, read_body
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
@@ -95,7 +96,7 @@ async def validate(name: str, request: Request, here: Here, caller: Asker) -> Va
     """Check a payload. Nothing is run and nothing recorded."""
     prepared = readable_script(name, here, caller)
     asked = await read_body(request, AskedPayload)
-    problems = prepared.schema.check(payload_of(asked))
+    problems = prepared.schema.check(filled(prepared.script.defaults, payload_of(asked)))
     return Validation(valid=not problems, errors=[_problem(problem) for problem in problems])
 
 

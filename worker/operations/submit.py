@@ -10,6 +10,7 @@ from engine.errors import PayloadError, PenstockError, Problem
 from engine.log.text import printable
 from engine.plugin import Prepared
 from engine.schema import dump_payload, parse_payload
+from engine.script.parameters import filled
 from worker.broker import Publisher
 from worker.model import TASK_ID, NewTask
 from worker.model.access import Principal
@@ -74,7 +75,7 @@ async def submit(
         raise ScriptDisabled(f"the script {script.name} is disabled")
     if task_id is not None and not TASK_ID.match(task_id):
         raise PayloadError([Problem(f"an id has the form {TASK_ID.pattern}, not {task_id!r:.100}", "/id")])
-    value = parse_payload(payload, max_bytes=script.limits.payload_bytes)
+    value = filled(script.defaults, parse_payload(payload, max_bytes=script.limits.payload_bytes))
     violations = prepared.schema.check(value)
     if violations:
         raise PayloadError(violations)
