@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.process.lifeline import Lifeline
 from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
+from engine.program import NotAdmitted, Opened, opened
 from engine.schema import Payload, dump_payload, parse_payload
 from engine.script.parameters import filled
 from engine.workdir import Wiped, Workdir, Workdirs
@@ -75,6 +77,8 @@ async def execute(
         outcome = await _perform(prepared, run, payload, store, resources, lifeline)
     except PayloadError as error:
         outcome = _malformed(prepared, run, error)
+    except NotAdmitted as error:
+        outcome = Outcome("exception", "not-admitted", printable(str(error)))
     except (SpawnError, SupervisorError, PluginFault, OSError) as error:
         outcome = _internal_error(run, error)
     return _finish(prepared, run, outcome, loop.time() - begun_s)
@@ -135,6 +139,25 @@ def _admit(
 async def _run_command(
     prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots, lifeline: Lifeline | None
 ) -> Finished:
+    more = prepared.script.dry_run_command if run.dry_run else ()
+    with ExitStack() as held:
+        program = prepared.script.program
+        if program is None:
+            started = Opened(prepared.script.command + more, None)
+        else:
+            started = await asyncio.to_thread(held.enter_context, opened(program, str(workdir.path), more))
+        return await _run_opened(prepared, run, workdir, stdin, started, slots, lifeline)
+
+
+async def _run_opened(
+    prepared: Prepared,
+    run: Run,
+    workdir: Workdir,
+    stdin: bytes,
+    started: Opened,
+    slots: Slots,
+    lifeline: Lifeline | None,
+) -> Finished:
     loop = asyncio.get_running_loop()
     output = _Output(run, loop)
     timers = _Timers(prepared, run, loop)
@@ -146,8 +169,7 @@ async def _run_command(
         raise
     try:
         timers.start()
-        argv = prepared.script.command + (prepared.script.dry_run_command if run.dry_run else ())
-        command = Command(argv, run.env, workdir.fd, stdin_fd)
+        command = Command(started.argv, run.env, workdir.fd, stdin_fd, started.fd)
         return await run_command(
             slot,
             command,
