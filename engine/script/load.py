@@ -16,7 +16,7 @@ from engine.schema import Schema
 from engine.schema.shown import pointer, quoted
 from engine.script.command import resolve_command
 from engine.script.declaration import SCRIPT_SCHEMA
-from engine.script.document import read_document
+from engine.script.document import Document, read_document
 from engine.script.parameters import Parameters, read_parameters
 from engine.script.positions import Positions
 from engine.script.quantities import parse_duration, parse_rate, parse_size
@@ -56,6 +56,14 @@ def load_script(path: str | os.PathLike[str], *, home: Path, name: str | None = 
             reader.problem(place, message)
         reader.positions = Positions(document, MOVED)
     return reader.script(name if name is not None else Path(path).stem, value)
+
+
+def read_script(name: str, document: Document, *, home: Path, declaration: Schema, **fields: Any) -> Script:
+    """A script that is declared elsewhere than in a file, by another schema. `fields` are those that it does not say.
+
+    Raises `DeclarationError` with every problem.
+    """
+    return _Reader(Positions(document), home.absolute(), declaration).script(name, document.value, **fields)
 
 
 def load_scripts(folder: str | os.PathLike[str], *, home: Path) -> tuple[Script, ...]:
@@ -107,8 +115,9 @@ class _Reader:
     is right.
     """
 
-    def __init__(self, positions: Positions, home: Path) -> None:
+    def __init__(self, positions: Positions, home: Path, declaration: Schema | None = None) -> None:
         self.positions = positions
+        self._declared = declaration or _declaration()
         self._home = home
         self._problems: list[Problem] = []
         self._wrong: set[str] = set()
@@ -116,17 +125,17 @@ class _Reader:
     def problem(self, place: str, message: str) -> None:
         self._problems.append(self.positions.problem(place, message))
 
-    def script(self, name: str, value: Any) -> Script:
+    def script(self, name: str, value: Any, **more: Any) -> Script:
         if not NAME.fullmatch(name):
             rule = "lower-case letters, digits and -, at most 63 of them, a letter or digit in front"
             self.problem("", f"the name {quoted(name)} is not allowed: {rule}")
-        for problem in _declaration().check(value):
+        for problem in self._declared.check(value):
             # What is wrong with a variable is told more plainly, and without its value, by its own reader.
             if not problem.pointer.startswith("/env/"):
                 self.problem(problem.pointer, problem.message)
                 self._wrong.add(problem.pointer)
         fields = self._fields(value if isinstance(value, dict) else {})
-        whole = {"name": name, "file": self.positions.document.file, "positions": self.positions, **fields}
+        whole = {"name": name, "file": self.positions.document.file, "positions": self.positions, **fields, **more}
         if self._problems:
             rest = Script(**{"command": (), "schema": Schema.compile({}), **whole})
             raise ScriptError(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)), rest)

@@ -16,6 +16,7 @@ from worker.api import (
     me,
     metrics,
     openapi,
+    registry,
     scripts,
     status,
     stream,
@@ -50,6 +51,8 @@ def make_api(context: Context) -> ASGIApp:
     app.include_router(metrics.router)
     api = APIRouter(prefix=BASE)
     for router in (
+        # Before the scripts: `available` is no script's name.
+        registry.router,
         scripts.router,
         execute.router,
         tasks.router,
@@ -69,7 +72,7 @@ def make_api(context: Context) -> ASGIApp:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],
         )

@@ -22,6 +22,10 @@ CHANGES = {
     "create_key": "keys.create",
     "rotate_key": "keys.rotate",
     "revoke_key": "keys.revoke",
+    "register_script": "scripts.register",
+    "update_script": "scripts.update",
+    "unregister_script": "scripts.delete",
+    "approve_script": "scripts.approve",
 }
 _REFUSALS = (401, 403)
 

@@ -26,9 +26,13 @@ class Asked(BaseModel):
 
 async def read_body(request: Request, model: type[_M]) -> _M:
     """No body at all is `{}`. Raises ApiError: 415 for what is no JSON, 400 for bad JSON, 422 for another content."""
+    return _validated(model, await _read(request))
+
+
+async def _read(request: Request) -> dict[str, Any]:
     data = await request.body()
     if not data:
-        return _validated(model, {})
+        return {}
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != _JSON:
         raise ApiError(415, "unsupported-media-type", f"the body has to be {_JSON}")
@@ -39,7 +43,12 @@ async def read_body(request: Request, model: type[_M]) -> _M:
         raise ApiError(
             400, "invalid-json", "the body is not JSON as it is read here", problems=error.problems
         ) from None
-    return _validated(model, value)
+    return value
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """A JSON object that somebody else holds against a schema. Raises ApiError as `read_body`."""
+    return await _read(request)
 
 
 def documented_body(model: type[BaseModel], *, example: dict[str, Any] | None = None) -> dict[str, Any]:

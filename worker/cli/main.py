@@ -20,7 +20,7 @@ COMMANDS = {
     "submit": "Submit a task and print its id.",
     "exec": "Run a script here, with the engine alone.",
     "check": "Validate the whole deployment.",
-    "scripts": "List the scripts, or show one.",
+    "scripts": "List, show, register and approve scripts.",
     "tasks": "List the tasks, newest first.",
     "show": "Show a task and its runs.",
     "logs": "Print the log of a task.",

@@ -243,6 +243,41 @@ WEBHOOK_TOTALS = Key(
     "for ever",
     "for each webhook how many ends it was told of (`<webhook>:sent`) and how many were given up (`<webhook>:failed`)",
 )
+REGISTRY = Key(
+    f"{ROOT}registry",
+    "hash",
+    "the API, `penstock scripts`",
+    "for ever: what is removed stays to be looked up",
+    "for each script that was ever registered its newest version, as in the key of all its versions",
+)
+REGISTRY_VERSION = Key(
+    f"{ROOT}registry:version",
+    "string",
+    "the API, `penstock scripts`",
+    "for ever",
+    "counts the changes of registrations and approvals: by it everybody sees that there was one",
+)
+REGISTRATION = Key(
+    f"{ROOT}registration:<script>",
+    "hash",
+    "the API, `penstock scripts`",
+    "for ever",
+    "every version of a registered script by its number: number, milliseconds, + or (removed) -, and JSON",
+)
+APPROVALS = Key(
+    f"{ROOT}approvals:<script>",
+    "hash",
+    "the API, `penstock scripts approve`",
+    "for ever",
+    "signed approvals by their SHA-256; workers verify them",
+)
+REGISTRY_WORKERS = Key(
+    f"{ROOT}registry:workers",
+    "hash",
+    "workers, every two seconds",
+    "a field until its worker ends, or a day after it was killed",
+    "for each worker when it said so, and which registered scripts it runs, or why not, as JSON",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -273,6 +308,7 @@ KEYS = (
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
+    *(REGISTRY, REGISTRY_VERSION, REGISTRATION, APPROVALS, REGISTRY_WORKERS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 

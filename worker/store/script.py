@@ -21,6 +21,7 @@ from worker.store.keys import (
     API_KEY,
     API_KEY_FIELDS,
     API_KEYS,
+    APPROVALS,
     BY_SCRIPT,
     BY_STATUS,
     CLOCK,
@@ -38,6 +39,9 @@ from worker.store.keys import (
     LETTER_FIELDS,
     LOG,
     PAYLOAD,
+    REGISTRATION,
+    REGISTRY,
+    REGISTRY_VERSION,
     STARTS,
     SWEPT,
     TASK,
@@ -78,6 +82,10 @@ _KEYS = {
     "letter_totals": DEAD_LETTER_TOTALS,
     "api_keys": API_KEYS,
     "api_key": API_KEY,
+    "registry": REGISTRY,
+    "registry_version": REGISTRY_VERSION,
+    "registration": REGISTRATION,
+    "approvals": APPROVALS,
 }
 # How the store ends runs by itself.
 _BODIES = {
