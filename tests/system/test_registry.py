@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -394,3 +395,32 @@ def test_tasks_of_a_script_that_was_removed_end(api: Api, shared_deployment: Dep
     assert api.get("/tasks/of-gone").json["status"] in ("completed", "exception", "pending", "running")
     assert not (shared_deployment.home / "x").exists()
     assert not [path for path in Path(shared_deployment.home).rglob("x") if path.is_file()], os.listdir()
+
+
+def test_a_worker_that_does_not_admit_a_script_leaves_it_to_one_that_does(
+    api: Api, shared_deployment: Deployment
+) -> None:
+    """Another deployment at the same store, whose operator admits nothing."""
+    register(api, "shared", path="scripts/hello.sh")
+    allowed = [*ALLOWED["scripts"], {"name": "shared", "path": "scripts/hello.sh"}]
+    shared_deployment.file("config/allow.yaml", json.dumps({"scripts": allowed}))
+    eventually(lambda: api.get("/scripts/shared").json["runnable"], "the worker's word")
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        other = Deployment(Path(folder))
+        socket = shared_deployment.home / ".penstock" / "store" / "store.sock"
+        settings = {"broker": {"url": f"redis+socket://{socket}?virtual_host=0"}, "worker": {"name": "stranger"}}
+        other.file("config/penstock.yaml", json.dumps(settings))
+        worker = other.start("worker")
+        try:
+            eventually(lambda: len(api.get("/scripts/shared").json["admissions"]) == 2, "the other worker's word")
+            said = {each["worker"]: each["admits"] for each in api.get("/scripts/shared").json["admissions"]}
+            assert said.pop("stranger") is False and list(said.values()) == [True]
+            ids = [f"shared-{number}" for number in range(12)]
+            for task_id in ids:
+                assert api.post("/scripts/shared/execute?async=true", {"id": task_id}).status == 202
+            eventually(lambda: {api.get(f"/tasks/{i}").json["status"] for i in ids} == {"completed"}, "their end")
+            worker.terminate()
+            assert worker.wait(timeout=20) == 0
+            assert len(api.get("/scripts/shared").json["admissions"]) == 1
+        finally:
+            other.end()

@@ -47,7 +47,7 @@ class _Scripts(LazyGroup):
 
 @click.group("scripts", cls=_Scripts, package="worker.cli.registry", lazy=_COMMANDS)
 def command() -> None:
-    """List the scripts, show one, register and approve them.
+    """List, show, register and approve scripts.
 
     With the name of a script: all that it declares, and the schema of its payload with the keys of its plugins.
 
