@@ -15,7 +15,9 @@ from typing import Any
 from docs import pages
 from engine.script.declaration import SCRIPT_SCHEMA
 from worker.cli.document_schema import DOCUMENT_SCHEMAS
+from worker.config.allow import ALLOW_SCHEMA
 from worker.config.declaration import SETTINGS_SCHEMA
+from worker.config.registered import REGISTRATION_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = Path("docs/reference")
@@ -28,6 +30,8 @@ def files() -> dict[Path, str]:
     documents = {
         "script": pages.with_plugins(SCRIPT_SCHEMA),
         "settings": pages.with_plugins(SETTINGS_SCHEMA),
+        "registration": REGISTRATION_SCHEMA,
+        "allow": ALLOW_SCHEMA,
         **DOCUMENT_SCHEMAS,
     }
     schemas = {SCHEMAS / f"{name}.schema.json": _json(document) for name, document in documents.items()}

@@ -161,3 +161,18 @@ def test_the_allow_list_is_read_again_and_a_wrong_one_allows_nothing(tmp_path: P
         assert allow.read() == ()
     path.unlink()
     assert allow.read() == ()
+
+
+def test_check_tells_of_a_wrong_allow_list_and_key(tmp_path: Path) -> None:
+    from worker.cli.check import _checked
+
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "allow.yaml").write_text("scripts: [{name: a}]")
+    (tmp_path / "config" / "penstock.yaml").write_text("worker: {approvalKeyFile: config/key}")
+    (tmp_path / "config" / "key").write_bytes(KEY.as_pem(private=True))
+    _, problems = _checked(tmp_path)
+    assert [problem.pointer for problem in problems] == ["/worker/approvalKeyFile", "/scripts/0"]
+    assert "PRIVATE" not in str(problems)
+    (tmp_path / "config" / "allow.yaml").unlink()
+    (tmp_path / "config" / "key").write_bytes(public(KEY))
+    assert _checked(tmp_path) == ([], [])

@@ -64,11 +64,20 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     """The names of the scripts, [] when anything is wrong, and all problems; wrong settings do not hide scripts."""
     from engine.errors import DeclarationError
     from worker.config import load_all
-    from worker.daemons.proofs import proofs
+    from worker.config.allow import AllowList
+    from worker.daemons.proofs import check_approval_key, proofs
 
+    problems: list[Problem] = []
+    names: list[str] = []
     try:
         settings, catalog = load_all(home)
+        names = sorted(catalog.scripts)
+        check_approval_key(settings)
         proofs(settings)
     except DeclarationError as error:
-        return [], list(error.problems)
-    return sorted(catalog.scripts), []
+        problems += error.problems
+    try:
+        AllowList(home).read()
+    except DeclarationError as error:
+        problems += error.problems
+    return [] if problems else names, problems
