@@ -25,7 +25,8 @@ from worker.model.registration import BODY_KINDS, Registration
 _NOWHERE = "(registered)"
 # Set by who registers it, from the file.
 _FROM_FILE = ("kind", "sha256")
-_BODY_CHARACTERS = 256 * 1024
+# What is longer is a file. However it is escaped, it fits into a request.
+_BODY_CHARACTERS = 64 * 1024
 _WORDS = SCRIPT_SCHEMA["properties"]["dryRunCommand"]
 _OWN: dict[str, Any] = {
     "path": {
