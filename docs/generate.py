@@ -15,7 +15,9 @@ from typing import Any
 from docs import pages
 from engine.script.declaration import SCRIPT_SCHEMA
 from worker.cli.document_schema import DOCUMENT_SCHEMAS
+from worker.config.allow import ALLOW_SCHEMA
 from worker.config.declaration import SETTINGS_SCHEMA
+from worker.config.registered import REGISTRATION_SCHEMA
 from worker.schedules.declaration import SCHEDULE_SCHEMA
 from worker.workflows.declaration import WORKFLOW_SCHEMA
 
@@ -32,6 +34,8 @@ def files() -> dict[Path, str]:
         "settings": pages.with_plugins(SETTINGS_SCHEMA),
         "schedule": SCHEDULE_SCHEMA,
         "workflow": WORKFLOW_SCHEMA,
+        "registration": REGISTRATION_SCHEMA,
+        "allow": ALLOW_SCHEMA,
         **DOCUMENT_SCHEMAS,
     }
     schemas = {SCHEMAS / f"{name}.schema.json": _json(document) for name, document in documents.items()}

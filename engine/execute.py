@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,9 @@ from engine.process.lifeline import Lifeline
 from engine.process.run import Command, Finished, run_command
 from engine.process.slots import Slots, SpawnError
 from engine.process.stdin import open_stdin
+from engine.program import NotAdmitted, Opened, opened
 from engine.schema import Payload, dump_payload, parse_payload
+from engine.script.parameters import filled
 from engine.workdir import Wiped, Workdir, Workdirs
 
 Furnish = Callable[[int], None]
@@ -79,6 +82,8 @@ async def execute(
         outcome = _malformed(prepared, run, error)
     except NotFurnished as error:
         outcome = Outcome("exception", "resource-unavailable", printable(str(error), 2000))
+    except NotAdmitted as error:
+        outcome = Outcome("exception", "not-admitted", printable(str(error)))
     except (SpawnError, SupervisorError, PluginFault, OSError) as error:
         outcome = _internal_error(run, error)
     return _finish(prepared, run, outcome, loop.time() - begun_s)
@@ -132,6 +137,8 @@ def _admit(
         raise payload
     if isinstance(payload, bytes):
         payload = Payload.of(parse_payload(payload, max_bytes=prepared.script.limits.payload_bytes))
+    if (whole := filled(prepared.script.defaults, payload.value)) is not payload.value:
+        payload = Payload.of(whole)
     violations = prepared.schema.check(payload.value)
     if violations:
         raise PayloadError(violations)
@@ -141,6 +148,25 @@ def _admit(
 
 async def _run_command(
     prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots, lifeline: Lifeline | None
+) -> Finished:
+    more = prepared.script.dry_run_command if run.dry_run else ()
+    with ExitStack() as held:
+        program = prepared.script.program
+        if program is None:
+            started = Opened(prepared.script.command + more, None)
+        else:
+            started = await asyncio.to_thread(held.enter_context, opened(program, str(workdir.path), more))
+        return await _run_opened(prepared, run, workdir, stdin, started, slots, lifeline)
+
+
+async def _run_opened(
+    prepared: Prepared,
+    run: Run,
+    workdir: Workdir,
+    stdin: bytes,
+    started: Opened,
+    slots: Slots,
+    lifeline: Lifeline | None,
 ) -> Finished:
     loop = asyncio.get_running_loop()
     output = _Output(run, loop)
@@ -153,7 +179,7 @@ async def _run_command(
         raise
     try:
         timers.start()
-        command = Command(prepared.script.command, run.env, workdir.fd, stdin_fd)
+        command = Command(started.argv, run.env, workdir.fd, stdin_fd, started.fd)
         return await run_command(
             slot,
             command,

@@ -31,12 +31,16 @@ OnOutput = Callable[[Stream, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start: argv, the whole environment, an open folder to start in and an open stdin."""
+    """What to start: argv, the whole environment, an open folder to start in and an open stdin.
+
+    `program_fd` becomes its descriptor 3: what it runs itself from.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     folder_fd: int
     stdin_fd: int
+    program_fd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ async def run_command(
             {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
             command.stdin_fd,
             command.folder_fd,
+            program=command.program_fd,
             on_output=pipes.open,
             until_s=lifeline.until_s if lifeline else None,
         )

@@ -80,10 +80,13 @@ class Slot:
         stdin: int,
         folder: int,
         *,
+        program: int | None = None,
         on_output: OnOutput,
         until_s: float | None = None,
     ) -> asyncio.Future[Exited]:
         """Start a command, with these descriptors (duplicated) as its stdin and as the folder it starts in.
+
+        `program`: one more, which becomes its descriptor 3.
 
         With `until_s`, of CLOCK_MONOTONIC, the supervisor does not start it later, and kills its tree then unless
         `alive` says more. `on_output` is called before the future is done, and never for a command that wrote nothing
@@ -95,7 +98,8 @@ class Slot:
         self._ended = None
         self._on_output = on_output
         try:
-            wire.send(self._sock, ("run", list(argv), dict(env), until_s), (stdin, folder))
+            fds = (stdin, folder) if program is None else (stdin, folder, program)
+            wire.send(self._sock, ("run", list(argv), dict(env), until_s), fds)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
         return self._exited

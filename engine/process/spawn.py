@@ -1,4 +1,4 @@
-"""Spawn: start a program through the C library's posix_spawn, with nothing inherited but three descriptors.
+"""Spawn: start a program through the C library's posix_spawn, with nothing inherited but three descriptors, or four.
 
 `subprocess` does the same at twice the cost, and its import takes half a megabyte in each supervisor. `os.posix_spawn`
 cannot: it leaves the two signals that glibc keeps for itself ignored in every program that it starts, because it has no
@@ -31,10 +31,10 @@ class Spawner:
         self._check(self._libc.posix_spawnattr_setsigdefault(self._attributes, b"\xff" * _SIGNALS_BYTES))
         self._check(self._libc.posix_spawnattr_setsigmask(self._attributes, bytes(_SIGNALS_BYTES)))
         # By the numbers of the descriptors, which are nearly always the same.
-        self._actions: dict[tuple[int, int, int], ctypes.Array[ctypes.c_char]] = {}
+        self._actions: dict[tuple[int, ...], ctypes.Array[ctypes.c_char]] = {}
 
-    def __call__(self, argv: Sequence[bytes], env: Mapping[bytes, bytes], stdio: tuple[int, int, int]) -> int:
-        """The process's id. `argv[0]` is a path. `stdio` become 0, 1 and 2; every other descriptor has to be
+    def __call__(self, argv: Sequence[bytes], env: Mapping[bytes, bytes], stdio: tuple[int, ...]) -> int:
+        """The process's id. `argv[0]` is a path. `stdio` become 0, 1, 2 and so on; every other descriptor has to be
         close-on-exec. Raises OSError when the kernel refuses, ValueError for text that it cannot be given."""
         variables = []
         for name, value in env.items():
@@ -50,12 +50,13 @@ class Spawner:
         self._check(error, argv[0])
         return pid.value
 
-    def _actions_for(self, stdio: tuple[int, int, int]) -> ctypes.Array[ctypes.c_char]:
+    def _actions_for(self, stdio: tuple[int, ...]) -> ctypes.Array[ctypes.c_char]:
         if stdio not in self._actions:
             if min(stdio) <= 2:
                 raise ValueError("a descriptor would be overwritten before it is used")
             actions = ctypes.create_string_buffer(_ACTIONS_BYTES)
             self._check(self._libc.posix_spawn_file_actions_init(actions))
+            # In this order: what is numbered 3 by chance is in its place before the fourth one takes that.
             for number, fd in enumerate(stdio):
                 self._check(self._libc.posix_spawn_file_actions_adddup2(actions, fd, number))
             self._actions[stdio] = actions

@@ -217,17 +217,19 @@ def _spawn(
     until_s: float | None,
     fds: list[int],
 ) -> _Run | None:
-    stdin, folder = fds
+    stdin, folder, *program = fds
     readers: list[int] = []
+    writers: list[int] = []
     try:
         if until_s is not None and time.monotonic() >= until_s:
             raise ValueError("it was asked for too late: another worker may have the run by now")
         for _ in range(2):
             reader, writer = os.pipe2(os.O_CLOEXEC)
             readers.append(reader)
-            fds.append(writer)
+            writers.append(writer)
         os.fchdir(folder)
-        run = _Run(spawner(argv, env, (stdin, fds[2], fds[3])), until_s, dict(zip(readers, (1, 2), strict=True)))
+        pid = spawner(argv, env, (stdin, *writers, *program))
+        run = _Run(pid, until_s, dict(zip(readers, (1, 2), strict=True)))
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         wire.send(sock, ("failed", number, str(error)))
@@ -235,7 +237,7 @@ def _spawn(
         return None
     finally:
         os.chdir("/")
-        for fd in fds:
+        for fd in (*fds, *writers):
             os.close(fd)
     for reader in readers:
         poll.register(reader, select.POLLIN)

@@ -47,7 +47,7 @@ def resolve_command(argv: Sequence[str], home: Path) -> tuple[tuple[str, ...], l
 
 def _program(name: str, home: Path) -> str:
     if "/" not in name:
-        return _look_up(name)
+        return look_up(name)
     path = name if name.startswith("/") else _inside(0, name, home)
     found = _stat(0, path, name)
     if not stat.S_ISREG(found.st_mode):
@@ -57,9 +57,10 @@ def _program(name: str, home: Path) -> str:
     return path
 
 
-def _look_up(name: str) -> str:
+def look_up(name: str, *, ours: bool = True) -> str:
+    """The path of a program. Not `ours`: the system's, not the one beside our interpreter. Raises CommandError."""
     seen = None
-    for folder in _folders():
+    for folder in _folders() if ours else FALLBACK_PATH.split(":"):
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             if os.access(path, os.X_OK):

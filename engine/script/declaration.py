@@ -57,6 +57,75 @@ _FROM_PAYLOAD = {
     },
 }
 
+_OPTION = {"type": ["string", "number"], "maxLength": 500}
+_PARAMETER: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "type"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {
+            "description": "The member of the payload; with `as: env` the variable, too.",
+            "type": "string",
+            "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,62}$",
+        },
+        "label": {"description": "What a form calls it.", "type": "string", "maxLength": 200},
+        "description": {"type": "string", "maxLength": 2000},
+        "type": {
+            "description": "A password is masked wherever a payload is kept or shown.",
+            "enum": ["text", "password", "number", "boolean", "select"],
+        },
+        "required": {
+            "description": "Whether it has to be there; a text or password then is not empty.",
+            "type": "boolean",
+            "default": False,
+        },
+        "default": {
+            "description": "What it is when a payload leaves it out; filled in before the payload is checked.",
+            "type": ["string", "number", "boolean"],
+        },
+        "options": {
+            "description": "The values that it may have; of a select needed, of a text or number possible.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1000,
+            "items": {
+                "anyOf": [
+                    _OPTION,
+                    {
+                        "type": "object",
+                        "required": ["value"],
+                        "additionalProperties": False,
+                        "properties": {"value": _OPTION, "label": {"type": "string", "maxLength": 200}},
+                    },
+                ]
+            },
+        },
+        "validation": {
+            "description": "A pattern that the whole text has to fit, or bounds.",
+            "anyOf": [
+                {"type": "string", "maxLength": 1000},
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "pattern": {"type": "string", "maxLength": 1000},
+                        "minLength": {"type": "integer", "minimum": 0},
+                        "maxLength": {"type": "integer", "minimum": 0},
+                        "min": {"type": "number"},
+                        "max": {"type": "number"},
+                        "integer": {"type": "boolean"},
+                    },
+                },
+            ],
+        },
+        "as": {
+            "description": "`env`: the command gets it as a variable of that name, besides stdin.",
+            "enum": ["env", "stdin"],
+            "default": "stdin",
+        },
+    },
+}
+
 _RUN: dict[str, Any] = {
     "command": {
         "description": (
@@ -73,9 +142,26 @@ _RUN: dict[str, Any] = {
     "schema": {
         "description": (
             "The JSON Schema (2020-12) of the payload. Its root is an object, and closed when it is silent "
-            "on further properties. Formats are asserted; references stay inside the document."
+            "on further properties. Formats are asserted; references stay inside the document. This or `parameters`."
         ),
         "type": "object",
+    },
+    "parameters": {
+        "description": (
+            "Instead of `schema`: a list of what the payload may hold. It becomes a closed schema, in which patterns "
+            "fit the whole text."
+        ),
+        "type": "array",
+        "maxItems": 200,
+        "items": _PARAMETER,
+        "examples": [[{"name": "target", "type": "select", "options": ["staging", "production"], "required": True}]],
+    },
+    "dryRunCommand": {
+        "description": "Arguments that follow those of `command` in a dry run, besides DRY_RUN=true.",
+        "type": "array",
+        "maxItems": 256,
+        "items": {"type": "string", "maxLength": _ARGUMENT_CHARS, "pattern": _NO_NUL},
+        "examples": [["--check", "--no-write"]],
     },
     "env": {
         "description": (
@@ -241,7 +327,7 @@ SCRIPT_SCHEMA: dict[str, Any] = {
     "title": "Penstock script",
     "description": "config/scripts/*.yaml: one script of a deployment, a fixed command and its schema.",
     "type": "object",
-    "required": ["command", "schema"],
+    "required": ["command"],
     "additionalProperties": False,
     "properties": {**_RUN, **_SHOWN},
 }

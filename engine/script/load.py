@@ -16,7 +16,8 @@ from engine.schema import Schema
 from engine.schema.shown import pointer, quoted
 from engine.script.command import resolve_command
 from engine.script.declaration import SCRIPT_SCHEMA
-from engine.script.document import read_document
+from engine.script.document import Document, read_document
+from engine.script.parameters import Parameters, read_parameters
 from engine.script.positions import Positions
 from engine.script.quantities import parse_duration, parse_rate, parse_size
 from engine.script.script import EnvFromPayload, Limits, PluginSettings, Retention, Script
@@ -55,6 +56,14 @@ def load_script(path: str | os.PathLike[str], *, home: Path, name: str | None = 
             reader.problem(place, message)
         reader.positions = Positions(document, MOVED)
     return reader.script(name if name is not None else Path(path).stem, value)
+
+
+def read_script(name: str, document: Document, *, home: Path, declaration: Schema, **fields: Any) -> Script:
+    """A script that is declared elsewhere than in a file, by another schema. `fields` are those that it does not say.
+
+    Raises `DeclarationError` with every problem.
+    """
+    return _Reader(Positions(document), home.absolute(), declaration).script(name, document.value, **fields)
 
 
 def load_scripts(folder: str | os.PathLike[str], *, home: Path) -> tuple[Script, ...]:
@@ -106,8 +115,9 @@ class _Reader:
     is right.
     """
 
-    def __init__(self, positions: Positions, home: Path) -> None:
+    def __init__(self, positions: Positions, home: Path, declaration: Schema | None = None) -> None:
         self.positions = positions
+        self._declared = declaration or _declaration()
         self._home = home
         self._problems: list[Problem] = []
         self._wrong: set[str] = set()
@@ -115,17 +125,17 @@ class _Reader:
     def problem(self, place: str, message: str) -> None:
         self._problems.append(self.positions.problem(place, message))
 
-    def script(self, name: str, value: Any) -> Script:
+    def script(self, name: str, value: Any, **more: Any) -> Script:
         if not NAME.fullmatch(name):
             rule = "lower-case letters, digits and -, at most 63 of them, a letter or digit in front"
             self.problem("", f"the name {quoted(name)} is not allowed: {rule}")
-        for problem in _declaration().check(value):
+        for problem in self._declared.check(value):
             # What is wrong with a variable is told more plainly, and without its value, by its own reader.
             if not problem.pointer.startswith("/env/"):
                 self.problem(problem.pointer, problem.message)
                 self._wrong.add(problem.pointer)
         fields = self._fields(value if isinstance(value, dict) else {})
-        whole = {"name": name, "file": self.positions.document.file, "positions": self.positions, **fields}
+        whole = {"name": name, "file": self.positions.document.file, "positions": self.positions, **fields, **more}
         if self._problems:
             rest = Script(**{"command": (), "schema": Schema.compile({}), **whole})
             raise ScriptError(sorted(self._problems, key=lambda p: (p.line or 0, p.column or 0)), rest)
@@ -136,10 +146,12 @@ class _Reader:
 
     def _fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        schema = self._schema(value)
+        parameters = self._parameters(value)
+        schema = self._schema(value, parameters)
         for key, field, read in (
             ("command", "command", self._command),
             ("env", "env", lambda env: self._env(env, schema)),
+            ("dryRunCommand", "dry_run_command", tuple),
             ("exitCodes", "exit_codes", _exit_codes),
             ("maxRunTime", "max_run_time_s", self._max_run_time),
             ("killGrace", "kill_grace_s", lambda grace: self._quantity("/killGrace", parse_duration, grace)),
@@ -162,17 +174,36 @@ class _Reader:
         self._repeated(fields)
         if schema is not None:
             fields["schema"] = schema
+        if parameters is not None:
+            fields["defaults"] = parameters.defaults
+            for name in sorted(fields.get("env", {}).keys() & parameters.env.keys()):
+                self.problem(pointer(("env", name)), f"{name} is a parameter that is handed over as a variable, too")
+            fields["env"] = MappingProxyType({**fields.get("env", {}), **parameters.env})
         return fields
 
-    def _schema(self, value: Mapping[str, Any]) -> Schema | None:
-        if "schema" not in value or not self._right("/schema"):
+    def _schema(self, value: Mapping[str, Any], parameters: Parameters | None) -> Schema | None:
+        if "schema" in value and "parameters" in value:
+            self.problem("/parameters", "schema and parameters say the same: give one of them")
+        if "schema" not in value and "parameters" not in value:
+            self.problem("", 'the property "schema" is missing, or "parameters" instead of it')
+        place = "/schema" if parameters is None else "/parameters"
+        document = value.get("schema") if parameters is None else parameters.schema
+        if document is None or not self._right(place):
             return None
         try:
-            return Schema.compile(value["schema"])
+            return Schema.compile(document)
         except DeclarationError as error:
             for problem in error.problems:
-                self.problem("/schema" + problem.pointer, problem.message)
+                self.problem(place + (problem.pointer if parameters is None else ""), problem.message)
             return None
+
+    def _parameters(self, value: Mapping[str, Any]) -> Parameters | None:
+        if "parameters" not in value or "schema" in value or not self._right("/parameters"):
+            return None
+        found = read_parameters(value["parameters"])
+        for place, message in found.problems:
+            self.problem(place, message)
+        return None if found.problems else found
 
     def _command(self, argv: list[str]) -> tuple[str, ...]:
         command, problems = resolve_command(argv, self._home)

@@ -11,6 +11,7 @@ from engine.errors import Problem
 from engine.exits import DECLARATIVE, ExitMap
 from engine.schema import Schema
 from engine.script.positions import Positions
+from engine.script.program import Program
 
 MIB = 1024 * 1024
 # Of a script that says nothing and may be repeated.
@@ -66,6 +67,9 @@ class Script:
     latter begin after `retry_delay_s`, doubled each time. `concurrency` bounds the runs at a time and `rate_limit`
     the starts, as many in so many seconds, both in all workers together; None means no limit.
 
+    With a `program` that is what runs, and `command` only says it to people. `defaults` are filled into a payload
+    before it is checked; `dry_run_command` follows `command` in a dry run.
+
     Who runs it needs one of `allowed_scopes`, if there are any; the engine does not look at them.
     """
 
@@ -78,6 +82,9 @@ class Script:
     tags: tuple[str, ...] = ()
     # Neither this nor the settings of plugins are shown by repr: operators write tokens there.
     env: Mapping[str, str | EnvFromPayload] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    dry_run_command: tuple[str, ...] = ()
+    program: Program | None = None
     exit_codes: ExitMap = DECLARATIVE
     max_run_time_s: float | None = 3600.0
     kill_grace_s: float = 5.0

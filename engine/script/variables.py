@@ -16,8 +16,10 @@ from engine.script.script import EnvFromPayload
 RESERVED = frozenset({"TASK_ID", "RUN_ID", "DRY_RUN"})
 # Variables that make a shell, the loader or an interpreter run something: a producer must never choose them.
 _STEERING = re.compile(
-    r"PATH|HOME|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS"
-    r"|(LD_|DYLD_|PYTHON|NODE_|PERL|RUBY|GIT_|BASH_FUNC_).*"
+    r"PATH|HOME|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|CDPATH|GLOBIGNORE|PS4|PROMPT_COMMAND|SHELL|TMPDIR"
+    r"|EDITOR|VISUAL|PAGER|BROWSER|GCONV_PATH|LOCPATH|NLSPATH|HOSTALIASES|CLASSPATH|_JAVA_OPTIONS|JDK_JAVA_OPTIONS"
+    r"|(LD_|DYLD_|GLIBC_|MALLOC_|PYTHON|NODE_|NPM_|PERL|RUBY|GEM_|GIT_|SSH_|BASH_FUNC_|JAVA_|LUA_|PHP|OPENSSL_"
+    r"|PENSTOCK_).*"
 )
 _NAME = re.compile(VARIABLE)
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
@@ -45,6 +47,17 @@ def undeclared(env: Mapping[str, str | EnvFromPayload], schema: Schema) -> Itera
             if not schema.declares(first):
                 message = f"the schema declares no property {quoted(first)} that could be handed over"
                 yield pointer(("env", name)), message
+
+
+def refused_variable(name: str) -> str | None:
+    """Why a variable of that name may not be chosen by who does not own the deployment; None: it may."""
+    if not _NAME.fullmatch(name) or len(name) > 255:
+        return f"{quoted(name)} is no name of a variable: letters, digits and _, no digit in front"
+    if name in RESERVED:
+        return f"{name} is set by Penstock itself"
+    if _STEERING.fullmatch(name):
+        return f"{name} steers how programs are run; a payload must not set it"
+    return None
 
 
 def _problems(name: str, value: Any) -> Iterator[str]:

@@ -210,7 +210,7 @@ tags: [a, a]
 def test_a_missing_or_wrong_root_is_told(tmp_path: Path) -> None:
     assert [p.message for p in problems(tmp_path, "")] == [
         'required: the property "command" is missing',
-        'required: the property "schema" is missing',
+        'the property "schema" is missing, or "parameters" instead of it',
     ]
     assert "expected object" in problems(tmp_path, "[1]")[0].message
 

@@ -367,7 +367,8 @@ def test_every_route_is_in_the_openapi_document(api: Api) -> None:
             if "{" in path:
                 assert {"403", "404"} <= answers, (method, path)
             if method == "post":
-                assert {"413", "415", "422"} <= answers, (method, path)
+                # What cannot be registered is 400, whatever is wrong with it.
+                assert {"413", "415", "400" if path == "/api/v1/scripts" else "422"} <= answers, (method, path)
     text = json.dumps(found)
     for reference in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert reference in found["components"]["schemas"], reference

@@ -289,8 +289,8 @@ def test_a_wrong_payload_is_told_with_every_violation(api: Api) -> None:
 
 
 def test_what_cannot_be_run_is_a_conflict_or_unsupported(api: Api) -> None:
-    assert api.post("/scripts/off/execute").error == (409, "script-disabled")
-    assert api.post("/scripts/off/dry-run").error == (409, "script-disabled")
+    assert api.post("/scripts/off/execute").error == (400, "script-disabled")
+    assert api.post("/scripts/off/dry-run").error == (400, "script-disabled")
     assert api.post("/scripts/wet/dry-run").error == (422, "unsupported")
     assert api.post("/scripts/say/execute", {"id": "t1", "payload": {"other": 1}}).error == (409, "conflict")
     assert api.post("/tasks/t1/cancel").error == (409, "final")

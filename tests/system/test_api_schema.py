@@ -80,6 +80,9 @@ def with_names(document: Any, names: dict[str, str]) -> Any:
                 name = parameter["name"]
                 if parameter["in"] != "path" or method == "delete":
                     continue
+                if name == "number":
+                    parameter["schema"] = {"type": "integer", "enum": [1]}
+                    continue
                 found = ("a.txt" if "/artifacts/" in path else "say") if name == "name" else names[name]
                 parameter["schema"] = {"type": "string", "enum": [found]}
     return document

@@ -16,6 +16,7 @@ from worker.api import (
     me,
     metrics,
     openapi,
+    registry,
     schedules,
     scripts,
     status,
@@ -53,6 +54,8 @@ def make_api(context: Context) -> ASGIApp:
     app.include_router(metrics.router)
     api = APIRouter(prefix=BASE)
     for router in (
+        # Before the scripts: `available` is no script's name.
+        registry.router,
         scripts.router,
         execute.router,
         tasks.router,

@@ -34,6 +34,10 @@ CHANGES = {
     "execute_workflow": "workflows.execute",
     "cancel_workflow_run": "workflows.cancel",
     "rerun_workflow_run": "workflows.rerun",
+    "register_script": "scripts.register",
+    "update_script": "scripts.update",
+    "unregister_script": "scripts.delete",
+    "approve_script": "scripts.approve",
 }
 _REFUSALS = (401, 403)
 

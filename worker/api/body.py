@@ -30,7 +30,7 @@ async def read_body(request: Request, model: type[_M]) -> _M:
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The object of a body, whatever is in it; as `read_body`."""
+    """The object of a body, whatever is in it, that somebody else holds against a schema; as `read_body`."""
     data = await request.body()
     if not data:
         return {}

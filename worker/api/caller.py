@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from worker.api.problem import ApiError
 from worker.auth.denied import Denied
 from worker.model.access import Principal
 from worker.operations.authorise import NotAllowed
+from worker.store import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ async def _caller(request: Request, here: Here) -> Caller:
         _limit(here, f"denied:{address}")
         raise
     request.state.caller = Caller(principal, address)
+    # Without the store the routes that need it fail by themselves.
+    with suppress(StoreError):
+        await here.registered.look()
     _limit(here, principal.key_id or f"{principal.kind}:{principal.name}")
     return Caller(principal, address)
 

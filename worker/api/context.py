@@ -15,6 +15,7 @@ from worker.api.streams import Streams
 from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
+from worker.operations.registered_scripts import RegisteredScripts
 from worker.schedules.declared import Declared
 from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
@@ -31,6 +32,7 @@ class Context:
 
     settings: Settings
     catalog: Catalog
+    registered: RegisteredScripts
     records: Records
     live_log: LiveLog
     files: Files

@@ -14,7 +14,7 @@ from worker.api.auditing import not_done
 from worker.api.problem import ApiError, problem_response, request_id_of
 from worker.auth.denied import Denied
 from worker.operations.authorise import NotAllowed
-from worker.operations.submit import Conflict, ScriptDisabled
+from worker.operations.submit import Conflict, RunsInPage, ScriptDisabled
 from worker.store import InvalidName, StoreUnavailable, UnknownTask
 
 _logger = structlog.get_logger("penstock.api")
@@ -34,7 +34,7 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     for known in (
-        *(PayloadError, Conflict, ScriptDisabled, Denied, NotAllowed),
+        *(PayloadError, Conflict, ScriptDisabled, RunsInPage, Denied, NotAllowed),
         *(UnknownTask, InvalidName, StoreUnavailable),
     ):
         app.add_exception_handler(known, _known)
@@ -93,7 +93,9 @@ def _translated(error: Exception) -> ApiError:
         case Conflict():
             return ApiError(409, "conflict", str(error))
         case ScriptDisabled():
-            return ApiError(409, "script-disabled", str(error))
+            return ApiError(400, "script-disabled", str(error))
+        case RunsInPage():
+            return ApiError(400, "browser-only", str(error))
         case Denied():
             return ApiError(401, error.code, str(error), headers={"WWW-Authenticate": "Bearer"})
         case NotAllowed():

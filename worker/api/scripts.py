@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
 from engine.errors import Problem
 from engine.plugin import Prepared
+from engine.script.parameters import filled
 from worker.api.body import Asked, documented_body, read_body
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
@@ -35,10 +36,29 @@ class ScriptDocument(Document):
     has_secrets: bool
     command: list[str]
     file: str | None
+    source: Literal["file", "registered"]
+    version: int | None
+
+
+class AdmissionDocument(Document):
+    """What one worker says of the newest version; `why` it runs it, or does not."""
+
+    worker: str
+    admits: bool
+    why: str
 
 
 class WholeScript(ScriptDocument, ScriptDetails):
-    """A declared script with its limits. `env` has names and no values; null: no limit."""
+    """A script with its limits. `env` has names and no values; null: no limit.
+
+    `runnable`: it is enabled, and if it is registered a worker that lives says that it runs this version.
+
+    `admissions` are what the workers say of a registered script, `digest` what an approval of it is of.
+    """
+
+    runnable: bool
+    digest: str | None
+    admissions: list[AdmissionDocument]
 
 
 class ScriptList(Document):
@@ -75,9 +95,19 @@ async def list_scripts(here: Here, caller: Asker, category: str | None = None, t
 
 @router.get("/{name}", responses=documented(400, 401, 403, 404, 429))
 async def get_script(name: str, here: Here, caller: Asker) -> WholeScript:
-    """All that a script declares; its schema has a route of its own."""
+    """All that a script declares; its schema has a route of its own. Of a registered one also who runs it."""
     prepared = readable_script(name, here, caller)
-    return WholeScript(**_document(prepared, here).model_dump(), **details_of(prepared).model_dump())
+    short = {**_document(prepared, here).model_dump(), **details_of(prepared).model_dump()}
+    if here.catalog.declares(name):
+        return WholeScript(**short, runnable=prepared.script.enabled, digest=None, admissions=[])
+    registration = here.registered.registrations[name]
+    said = [each for each in await here.registered.said(name) if each.version == registration.version]
+    return WholeScript(
+        **short,
+        runnable=prepared.script.enabled and any(each.admits for each in said),
+        digest=registration.digest,
+        admissions=[AdmissionDocument(worker=each.worker, admits=each.admits, why=each.why) for each in said],
+    )
 
 
 @router.get("/{name}/schema", responses=documented(400, 401, 403, 404, 429))
@@ -95,7 +125,7 @@ async def validate(name: str, request: Request, here: Here, caller: Asker) -> Va
     """Check a payload. Nothing is run and nothing recorded."""
     prepared = readable_script(name, here, caller)
     asked = await read_body(request, AskedPayload)
-    problems = prepared.schema.check(payload_of(asked))
+    problems = prepared.schema.check(filled(prepared.script.defaults, payload_of(asked)))
     return Validation(valid=not problems, errors=[_problem(problem) for problem in problems])
 
 
@@ -131,6 +161,7 @@ def _problem(problem: Problem) -> OneProblem:
 
 def _document(prepared: Prepared, here: Context) -> ScriptDocument:
     script = prepared.script
+    registered = None if here.catalog.declares(script.name) else here.registered.registrations.get(script.name)
     return ScriptDocument(
         name=script.name,
         title=script.title,
@@ -146,4 +177,6 @@ def _document(prepared: Prepared, here: Context) -> ScriptDocument:
         has_secrets=prepared.schema.has_secrets,
         command=list(script.command),
         file=script.file,
+        source="registered" if registered else "file",
+        version=registered.version if registered else None,
     )

@@ -58,12 +58,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def create_task_handler(self, *_: Any, **__: Any) -> Callable[[Any], None]:
         receive = self.app.receiver.receive
-        names = frozenset(self.app.tasks)
 
         def on_message(message: Any) -> None:
             queue, receipt = self._queue_of(message), Receipt(message, self)
             try:
-                read = read_message(message, queue, names=names, plain=self.app.plain, acknowledge=receipt)
+                read = read_message(message, queue, plain=self.app.plain, acknowledge=receipt)
             except Exception as error:
                 # A fault of ours must not end the worker; the message is kept with the others of which no task came.
                 _logger.exception("a message cannot be read")

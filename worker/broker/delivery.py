@@ -31,7 +31,7 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message for a declared script. `acknowledge` is called once, in the loop that took it."""
+    """A message for a script, which need not be there. `acknowledge` is called once, in the loop that took it."""
 
     task_id: str
     script: str
@@ -43,6 +43,8 @@ class Delivery:
     eta: object = None
     """What the message says of when it may start and by when it has to: ISO 8601, or whatever stands there."""
     expires: object = None
+    raw: Callable[[], bytes] = bytes
+    """The message as it came, for the case that there is no script of that name after all."""
 
 
 def is_hint(headers: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _DEPTH = 32
 # A message without a readable envelope that is larger than this is not even looked at.
 MESSAGE_BYTES = 64 * 1024 * 1024
 TASK_PREFIX = "penstock."
+
+
+_SCRIPT = re.compile(r"penstock\.[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
 class NotAMessage(Exception):
@@ -39,6 +43,15 @@ class Envelope:
     @property
     def script(self) -> str:
         return self.name.removeprefix(TASK_PREFIX)
+
+
+def is_script(name: str) -> bool:
+    """Whether a Celery task of that name is one of a script, be it there or not."""
+    return _SCRIPT.match(name) is not None
+
+
+def no_script(name: str) -> str:
+    return f"no script is declared for {name[:100]!a}"
 
 
 def open_envelope(raw: bytes) -> Envelope:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
-from worker.broker.envelope import TASK_PREFIX, Envelope, NotAMessage, identify
+from worker.broker.envelope import TASK_PREFIX, Envelope, NotAMessage, identify, is_script, no_script
 from worker.broker.source import Unreadable
 from worker.model import TASK_ID
 
@@ -18,11 +18,10 @@ def read_message(
     message: Any,
     queue: str,
     *,
-    names: Collection[str],
     plain: Mapping[str, str],
     acknowledge: Callable[[], None],
 ) -> Delivery | Unreadable:
-    """`names` are the Celery tasks that there are; `plain` names the script of a queue for plain documents.
+    """`plain` names the script of a queue for plain documents. A delivery may name a script that is not there.
 
     What Celery's own consumer would do at the message's wish (callbacks, time limits, retries, its built-in Celery
     tasks, an ETA that is waited for in the worker) is not done.
@@ -30,8 +29,8 @@ def read_message(
     headers = {key: value for key, value in dict(message.headers or {}).items() if isinstance(key, str)}
     try:
         task_id, name, headers = _identity(message, queue, headers, plain)
-        if name not in names:
-            raise NotAMessage(f"no script is declared for {name[:100]!a}")
+        if not is_script(name):
+            raise NotAMessage(no_script(name))
     except NotAMessage as error:
         return Unreadable(queue, enveloped(message, queue), str(error), acknowledge)
     envelope = Envelope(
@@ -46,6 +45,7 @@ def read_message(
         acknowledge=acknowledge,
         eta=headers.get("eta"),
         expires=headers.get("expires"),
+        raw=lambda: enveloped(message, queue),
     )
 
 

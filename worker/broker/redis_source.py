@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
-from worker.broker.envelope import TASK_PREFIX, NotAMessage, open_envelope, seal
+from worker.broker.envelope import TASK_PREFIX, NotAMessage, is_script, no_script, open_envelope, seal
 from worker.broker.redis_queues import RedisQueues, Taken
 from worker.broker.source import BrokerAway, Unreadable
 
@@ -20,7 +20,7 @@ _BEAT_S = 4.0
 
 
 class RedisSource:
-    """`scripts` are the names that deliveries may have; a message for another is unreadable.
+    """A delivery may name a script that is not there; a message that names none is unreadable.
 
     `plain` names the script of a queue in which a document without an envelope is the payload of a new task.
     """
@@ -30,11 +30,9 @@ class RedisSource:
         redis: Redis,
         consumer: str,
         queues: Sequence[str],
-        scripts: Collection[str],
         plain: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._queues = RedisQueues(redis, consumer, queues)
-        self._scripts = scripts
         self._plain = plain
 
     async def open(self) -> None:
@@ -79,8 +77,8 @@ class RedisSource:
 
         try:
             envelope = open_envelope(taken.raw)
-            if not envelope.name.startswith(TASK_PREFIX) or envelope.script not in self._scripts:
-                raise NotAMessage(f"no script is declared for {envelope.name[:100]!a}")
+            if not is_script(envelope.name):
+                raise NotAMessage(no_script(envelope.name))
         except NotAMessage as error:
             return Unreadable(taken.queue, taken.raw, str(error), acknowledge)
         return Delivery(
@@ -92,6 +90,7 @@ class RedisSource:
             acknowledge=acknowledge,
             eta=envelope.headers.get("eta"),
             expires=envelope.headers.get("expires"),
+            raw=lambda: taken.raw,
         )
 
 

@@ -64,15 +64,24 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     """The names of the scripts, [] when anything is wrong, and all problems; wrong settings do not hide scripts."""
     from engine.errors import DeclarationError
     from worker.config import load_all
-    from worker.daemons.proofs import proofs
+    from worker.config.allow import AllowList
+    from worker.daemons.proofs import check_approval_key, proofs
     from worker.schedules.files import folder_of, load_schedules
     from worker.workflows.load import load_workflows
 
+    problems: list[Problem] = []
+    names: list[str] = []
     try:
         settings, catalog = load_all(home)
+        names = sorted(catalog.scripts)
+        check_approval_key(settings)
         proofs(settings)
         load_schedules(folder_of(home), catalog)
         load_workflows(home, catalog.scripts)
     except DeclarationError as error:
-        return [], list(error.problems)
-    return sorted(catalog.scripts), []
+        problems += error.problems
+    try:
+        AllowList(home).read()
+    except DeclarationError as error:
+        problems += error.problems
+    return [] if problems else names, problems

@@ -251,6 +251,10 @@ def _cancel(task: Task) -> dict[str, Any] | None:
     return {"by": task.cancel.by, "why": task.cancel.why, "at": _time(task.cancel.at)}
 
 
+def iso_time(ms: int) -> str:
+    return _time(ms) or ""
+
+
 def _time(ms: int | None) -> str | None:
     if ms is None:
         return None

@@ -54,6 +54,7 @@ _BY_REASON: Mapping[str, int] = MappingProxyType(
         "claim-expired": TRY_AGAIN,
         "resource-unavailable": TRY_AGAIN,
         "script-disabled": NOT_ALLOWED,
+        "not-admitted": NOT_ALLOWED,
         "not-allowed": NOT_ALLOWED,
         "deadline-exceeded": TIMEOUT,
     }

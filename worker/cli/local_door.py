@@ -49,19 +49,41 @@ class LocalSite:
         async with opened(self.settings) as store:
             yield LocalDoor(self, store)
 
+    async def catch_up(self, name: str | None = None, store: Store | None = None) -> None:
+        """See registered scripts too, if the store can be asked; not when a file declares that one."""
+        from worker.cli.notice import notice
+        from worker.daemons.wiring import registered_scripts
+
+        deployment = self.deployment
+        if name is not None and deployment.catalog.declares(name):
+            return
+        if store is not None:
+            await registered_scripts(deployment, store).look()
+            return
+        try:
+            async with opened(self.settings) as found:
+                await registered_scripts(deployment, found).look()
+        except Failure as error:
+            # An embedded store that does not run is no news.
+            if not self.settings.embedded:
+                notice(f"registered scripts are not seen: {error}")
+
     async def scripts(self) -> list[dict[str, Any]]:
         from worker.config.script_document import script_summary
 
+        await self.catch_up()
         deployment = self.deployment
         return [script_summary(prepared, deployment.settings.default_queue) for prepared in deployment.catalog]
 
     async def script(self, name: str) -> dict[str, Any]:
         from worker.config.script_document import script_details, script_summary
 
+        await self.catch_up(name)
         prepared = script_of(self.deployment.catalog, name)
         return {**script_summary(prepared, self.deployment.settings.default_queue), **script_details(prepared)}
 
     async def form(self, script: str, *, typed: bool) -> Form:
+        await self.catch_up(script)
         prepared = script_of(self.deployment.catalog, script)
         if not prepared.script.enabled:
             raise Failure(exit_codes.NOT_ALLOWED, f"the script {script} is disabled")
@@ -97,10 +119,11 @@ class LocalDoor:
         from worker.cli.notice import notice
         from worker.cli.submitting import Accepted
         from worker.daemons.sources import publisher
-        from worker.operations.submit import Conflict, submit
+        from worker.operations.submit import Conflict, RunsInPage, ScriptDisabled, submit
 
         deployment, options = self._site.deployment, request.options
         with store_failures():
+            await self._site.catch_up(request.script, self._store)
             due_at, deadline = request.times(await self._now_ms() if options.due or options.deadline else 0)
             try:
                 submitted = await submit(
@@ -121,6 +144,9 @@ class LocalDoor:
             except Conflict as error:
                 await self._audit_submit(request, "failed", "conflict")
                 raise Failure(exit_codes.DATA, f"conflict: {error}") from None
+            except (ScriptDisabled, RunsInPage) as error:
+                await self._audit_submit(request, "failed", str(error))
+                raise Failure(exit_codes.NOT_ALLOWED, str(error)) from None
             except PayloadError as error:
                 await self._audit_submit(request, "failed", f"malformed payload, {len(error.problems)} problems")
                 raise
@@ -141,6 +167,8 @@ class LocalDoor:
         from worker.operations.submit import ScriptDisabled
 
         deployment, task, new_id = self._site.deployment, await self.task(task_id), str(uuid.uuid4())
+        with store_failures():
+            await self._site.catch_up(task.script, self._store)
         prepared = script_of(deployment.catalog, task.script)
         published = True
         with store_failures():

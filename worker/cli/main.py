@@ -21,7 +21,7 @@ COMMANDS = {
     "submit": "Submit a task and print its id.",
     "exec": "Run a script here, with the engine alone.",
     "check": "Validate the whole deployment.",
-    "scripts": "List the scripts, or show one.",
+    "scripts": "List, show, register and approve scripts.",
     "workflows": "List, run and check workflows, and see their runs.",
     "tasks": "List the tasks, newest first.",
     "show": "Show a task and its runs.",

@@ -192,7 +192,7 @@ class Client:
                 raise self.not_ours("it knows nothing of /api/v1")
             case 404:
                 raise NotFound(message)
-            case 409 if code == "script-disabled":
+            case 400 if code in ("script-disabled", "browser-only"):
                 raise Failure(exit_codes.NOT_ALLOWED, message)
             case 409:
                 raise Failure(exit_codes.DATA, f"conflict: {message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,29 @@ from worker.config.settings import Settings, WorkerSettings, load_settings
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """By name, disabled scripts included: what names them is refused with a reason instead of being unknown."""
+    """By name, disabled scripts included: what names them is refused with a reason instead of being unknown.
 
-    scripts: Mapping[str, Prepared]
+    `scripts` shows what the deployment declares and, where no file declares that name, what is registered. It changes
+    while somebody looks at it, from one state to the next as a whole.
+    """
+
+    scripts: ChainMap[str, Prepared]
     plugins: Plugins
 
+    @classmethod
+    def of(cls, declared: Mapping[str, Prepared], plugins: Plugins) -> Catalog:
+        return cls(ChainMap(dict(declared), {}), plugins)
+
+    def declares(self, name: str) -> bool:
+        """Whether a file of the deployment does."""
+        return name in self.scripts.maps[0]
+
+    def register(self, registered: Mapping[str, Prepared]) -> None:
+        """From now on these are the registered scripts."""
+        self.scripts.maps[1] = dict(registered)
+
     def __iter__(self) -> Iterator[Prepared]:
-        return iter(self.scripts.values())
+        return iter({**self.scripts.maps[1], **self.scripts.maps[0]}.values())
 
     def get(self, name: str) -> Prepared | None:
         return self.scripts.get(name)
@@ -82,7 +99,7 @@ def load_catalog(settings: Settings) -> Catalog:
             problems.append(locate(place, f"there is no script {quoted(name)}{near}"))
     if problems:
         raise DeclarationError(problems)
-    return Catalog(prepared, plugins)
+    return Catalog.of(prepared, plugins)
 
 
 def _further(plugins: Plugins, rest: Script) -> tuple[Problem, ...]:

@@ -172,6 +172,18 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "default": "30s",
                     "description": "How long running commands may go on after SIGTERM.",
                 },
+                "allowInlineBodies": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Whether it runs registered scripts that are a body and no file, if approved.",
+                },
+                "approvalKeyFile": {
+                    **_TEXT,
+                    "description": (
+                        "The public key (PEM) of who approves registered scripts; relative to the deployment. Without "
+                        "it only config/allow.yaml admits any."
+                    ),
+                },
                 "minFreeDisk": {
                     "type": ["integer", "string"],
                     "minimum": 0,

@@ -32,6 +32,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
 class WorkerSettings:
     """`queues` None: every queue that an enabled script names, the default queue, and those of plain documents.
 
+    Of registered scripts only those run that config/allow.yaml or `approval_key_file`, a public key, admits.
+
     `min_free_disk`: nothing is taken while the file system of the state folder has less bytes than this.
     """
 
@@ -41,6 +43,8 @@ class WorkerSettings:
     lease_s: float = 15.0
     shutdown_grace_s: float = 30.0
     min_free_disk: int = MIN_FREE_DISK
+    allow_inline_bodies: bool = False
+    approval_key_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,8 @@ class _Reader:
             lease_s=self._duration("/worker/lease", value.get("lease"), 15.0),
             shutdown_grace_s=self._duration("/worker/shutdownGrace", value.get("shutdownGrace"), 30.0),
             min_free_disk=self._size("/worker/minFreeDisk", value.get("minFreeDisk"), MIN_FREE_DISK),
+            allow_inline_bodies=value.get("allowInlineBodies", False),
+            approval_key_file=self._file(value["approvalKeyFile"]) if "approvalKeyFile" in value else None,
         )
 
     def _auth(self, value: Mapping[str, Any]) -> AuthSettings:

@@ -41,6 +41,19 @@ def proofs(settings: Settings) -> tuple[TokenProof | None, BasicProof | None]:
     return tokens, basic
 
 
+def check_approval_key(settings: Settings) -> None:
+    """Raises DeclarationError for a public key of approvals that cannot be used."""
+    path = settings.worker.approval_key_file
+    if path is None:
+        return
+    from worker.auth.token_keys import KeyFile, KeyFileError, pem_keys
+
+    try:
+        KeyFile(path, pem_keys).read()
+    except KeyFileError as error:
+        raise DeclarationError([settings.problem("/worker/approvalKeyFile", str(error))]) from None
+
+
 def token_proof(jwt: JwtSettings, settings: Settings) -> TokenProof:
     """Raises KeyFileError for a file without keys, or whose keys fit none of the algorithms."""
     from worker.auth.token_keys import KeyFileError

@@ -26,7 +26,7 @@ from worker.config import Settings
 from worker.daemons.driving import workflow_definitions, workflow_driver
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, open_access, open_store, store_folder
+from worker.daemons.wiring import Deployment, open_access, open_store, registered_scripts, store_folder
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
 from worker.operations.first_key import ensure_first_key
@@ -84,6 +84,7 @@ async def _serve(
         context = Context(
             settings=settings,
             catalog=deployment.catalog,
+            registered=registered_scripts(deployment, store),
             records=store.records,
             live_log=store.live_log,
             files=store.files,

@@ -26,7 +26,7 @@ def queues_of(deployment: Deployment) -> tuple[str, ...]:
 def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:
     assert store.broker is not None
     consumer = f"{deployment.settings.worker.name}:{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
-    return RedisSource(store.broker, consumer, queues, deployment.catalog.scripts, deployment.settings.plain)
+    return RedisSource(store.broker, consumer, queues, deployment.settings.plain)
 
 
 def publisher(deployment: Deployment, store: Store) -> Publisher:

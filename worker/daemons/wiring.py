@@ -23,6 +23,7 @@ from worker.store.piped import PipedRedis
 if TYPE_CHECKING:
     from worker.auth.authenticator import Authenticator
     from worker.broker.app import App
+    from worker.operations.registered_scripts import RegisteredScripts
     from worker.store.api_keys import ApiKeys
     from worker.store.audit import Audit
 
@@ -132,6 +133,22 @@ def open_audit(settings: Settings, store: Store) -> Audit:
     from worker.store.audit import Audit
 
     return Audit(store.redis, kept=settings.audit.kept, refused_kept=settings.audit.refused_kept)
+
+
+def registered_scripts(deployment: Deployment, store: Store, *, working: bool = False) -> RegisteredScripts:
+    """The scripts that were registered, for the deployment's catalog. Nothing is read yet. `working`: for a worker."""
+    from worker.operations.registered_scripts import Policy, RegisteredScripts
+    from worker.store.registry import Registry
+
+    settings = deployment.settings
+    policy = None
+    if working:
+        from worker.config.allow import AllowList
+        from worker.operations.approvals import Approvals
+
+        approvals = Approvals(settings.worker.approval_key_file)
+        policy = Policy(AllowList(settings.home), approvals, settings.worker.allow_inline_bodies)
+    return RegisteredScripts(Registry(store.redis), deployment.catalog, settings.home, policy)
 
 
 def publishing_app(deployment: Deployment) -> App:

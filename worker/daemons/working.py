@@ -13,9 +13,11 @@ from engine.process.slots import Slots
 from engine.process.strays import end_strays
 from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
+from worker.broker.envelope import TASK_PREFIX, no_script
 from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
-from worker.daemons.wiring import Deployment, Store, open_store
+from worker.daemons.wiring import Deployment, Store, open_store, registered_scripts
+from worker.operations.hand_on import hand_on
 from worker.operations.leases import Leases
 from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
@@ -37,6 +39,9 @@ _RESCUE_S = 2.0
 _PRUNE_S = 30.0
 _DRIVE_S = 2.0
 _SALVAGE_S = 3.0
+_REGISTRY_S = 1.0
+# A task that another worker is to have is handed on as rarely as this, so that two do not play ball.
+_HAND_ON_S = 0.5
 _BROKER_AWAY_S = 1.0
 _DISK_S = 1.0
 # While messages wait, a slot that is free is given a message this much later at most.
@@ -111,9 +116,11 @@ class Worker:
             source = self._open_source(store)
             workdirs = Workdirs(place.work)
             self._dead_letters = DeadLetters(store.redis)
+            self._registered = registered_scripts(self._deployment, store, working=True)
             self._performer = Performer(
                 worker=self.name,
                 scripts=self._deployment.catalog.scripts,
+                registered=self._registered,
                 records=store.records,
                 publisher=publisher,
                 live_log=store.live_log,
@@ -136,6 +143,7 @@ class Worker:
                     self._drive(driver),
                     self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
                     self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
+                    self._repeat(_REGISTRY_S, "look at registered scripts", lambda: self._look(place)),
                 )
             ]
             for task in beside:
@@ -149,6 +157,8 @@ class Worker:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
+                with contextlib.suppress(StoreUnavailable):
+                    await self._registered.unsay(place.name)
                 workdirs.close()
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
@@ -228,7 +238,15 @@ class Worker:
         """Acknowledged is only what is recorded; anything else is delivered again, at the latest when we end."""
         for attempt in range(_ATTEMPTS):
             try:
-                await perform(delivery, self._performer)
+                if not await self._script_is_there(delivery.script):
+                    why = no_script(TASK_PREFIX + delivery.script)
+                    await self._bury(Unreadable(delivery.queue, delivery.raw(), why, delivery.acknowledge))
+                    return
+                if await self._registered.for_others(delivery.script):
+                    await asyncio.sleep(_HAND_ON_S)
+                    await hand_on(delivery, self._performer)
+                else:
+                    await perform(delivery, self._performer)
                 delivery.acknowledge()
                 return
             except GivenUp:
@@ -236,6 +254,16 @@ class Worker:
             except Exception:
                 _logger.exception("cannot perform", task=delivery.task_id, script=delivery.script, attempt=attempt + 1)
                 await asyncio.sleep(_ATTEMPT_S)
+
+    async def _script_is_there(self, name: str) -> bool:
+        """One that no file declares may have been registered, changed or approved a moment ago."""
+        if not self._deployment.catalog.declares(name):
+            await until_stored(self._registered.look, "look at registered scripts", self._give_up)
+        return name in self._deployment.catalog.scripts
+
+    async def _look(self, place: Place) -> None:
+        await self._registered.look()
+        await self._registered.say(place.name, self.name)
 
     async def _bury(self, unreadable: Unreadable) -> None:
         """What no task can be made of is kept as it came."""

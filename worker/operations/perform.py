@@ -31,6 +31,7 @@ from worker.operations.leases import Leases, cancelled_by
 from worker.operations.moments import moment_ms
 from worker.operations.outcomes import spool_outcome
 from worker.operations.persist import until_stored
+from worker.operations.registered_scripts import RegisteredScripts, Standing
 from worker.operations.results import result_of
 from worker.operations.unrecorded import MarkedStore
 from worker.store import Records, StoreUnavailable
@@ -57,6 +58,7 @@ class Performer:
 
     worker: str
     scripts: Mapping[str, Prepared]
+    registered: RegisteredScripts
     records: Records
     publisher: Publisher
     live_log: LiveLog
@@ -77,7 +79,8 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     A run that another worker holds, or that has ended, is left alone. Raises GivenUp when the worker ends while the
     store is away, and else only for faults of ours; then the delivery may not be acknowledged.
     """
-    prepared = performer.scripts[delivery.script]
+    # Together, before anything is waited for: what a worker says is of this version.
+    prepared, standing = performer.scripts[delivery.script], performer.registered.standing(delivery.script)
     payload: Payload | bytes | PayloadError = b""
     new = None
     if not delivery.hint:
@@ -93,7 +96,7 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
     stored = MarkedStore(performer.files, performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
-        outcome, short = await _run(performer, prepared, claimed, payload, stored, abort, lifeline, live)
+        outcome, short = await _run(performer, prepared, standing, claimed, payload, stored, abort, lifeline, live)
         end = resolution(outcome, short)
         if claimed.workflow and outcome.status == "completed":
             end = replace(end, result=await asyncio.to_thread(result_of, stored.files, end))
@@ -212,6 +215,7 @@ async def _record(
 async def _run(
     performer: Performer,
     prepared: Prepared,
+    standing: Standing | None,
     claimed: Claimed,
     payload: Payload | bytes | PayloadError,
     stored: MarkedStore,
@@ -228,13 +232,18 @@ async def _run(
         if claimed.cancel:
             abort.request("cancelled", "cancelled", cancelled_by(claimed.cancel))
         if not prepared.script.enabled:
-            abort.request("exception", "script-disabled", f"the script {prepared.script.name} is disabled")
+            gone = "was removed" if standing and standing.removed else "is disabled"
+            abort.request("exception", "script-disabled", f"the script {prepared.script.name} {gone}")
+        elif standing and not standing.verdict.admitted:
+            abort.request("exception", "not-admitted", f"the worker {performer.worker} does not run it: {standing}")
         elif prepared.script.allowed_scopes and claimed.trigger == UNASKED:
             abort.request("exception", "not-allowed", _unasked(prepared.script))
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(
             path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=live.go_live
         )
+        if standing:
+            log.say(str(standing))
         outcome = await execute(
             prepared,
             payload,

@@ -10,6 +10,8 @@ from engine.errors import PayloadError, PenstockError, Problem
 from engine.log.text import printable
 from engine.plugin import Prepared
 from engine.schema import dump_payload, parse_payload
+from engine.script.parameters import filled
+from engine.script.program import BROWSER
 from worker.broker import Publisher
 from worker.model import TASK_ID, NewTask, StepTask
 from worker.model.access import Principal
@@ -23,6 +25,10 @@ _WHO_CHARACTERS = 200
 
 class ScriptDisabled(PenstockError):
     """The script is declared `enabled: false`; nothing may run it."""
+
+
+class RunsInPage(PenstockError):
+    """The script is for a browser; no worker can run it."""
 
 
 class Conflict(PenstockError):
@@ -66,7 +72,7 @@ async def submit(
 
     Raises BrokerAway when the task was recorded and could not be published; a worker publishes it then. The same
     `task_id`, or the same `key`, with the same content is the same task; with other content Conflict is raised and
-    nothing changed. Raises PayloadError with every violation, and ScriptDisabled.
+    nothing changed. Raises PayloadError with every violation, ScriptDisabled, and RunsInPage.
     """
     new = new_task(
         prepared,
@@ -117,9 +123,11 @@ def new_task(
     check_execute(principal, script)
     if not script.enabled:
         raise ScriptDisabled(f"the script {script.name} is disabled")
+    if script.program and script.program.kind == BROWSER:
+        raise RunsInPage(f"the script {script.name} runs in a page only, and not on a worker")
     if task_id is not None and not TASK_ID.match(task_id):
         raise PayloadError([Problem(f"an id has the form {TASK_ID.pattern}, not {task_id!r:.100}", "/id")])
-    value = parse_payload(payload, max_bytes=script.limits.payload_bytes)
+    value = filled(script.defaults, parse_payload(payload, max_bytes=script.limits.payload_bytes))
     violations = prepared.schema.check(value)
     if violations:
         raise PayloadError(violations)

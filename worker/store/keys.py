@@ -313,6 +313,41 @@ WORKFLOW_FINISHED = Key(
     "a member until its run is pruned",
     "ids of workflow runs that have ended by the time of it, in milliseconds",
 )
+REGISTRY = Key(
+    f"{ROOT}registry",
+    "hash",
+    "the API, `penstock scripts`",
+    "for ever: what is removed stays to be looked up",
+    "for each script that was ever registered its newest version, as in the key of all its versions",
+)
+REGISTRY_VERSION = Key(
+    f"{ROOT}registry:version",
+    "string",
+    "the API, `penstock scripts`",
+    "for ever",
+    "counts the changes of registrations and approvals: by it everybody sees that there was one",
+)
+REGISTRATION = Key(
+    f"{ROOT}registration:<script>",
+    "hash",
+    "the API, `penstock scripts`",
+    "for ever",
+    "every version of a registered script by its number: number, milliseconds, + or (removed) -, and JSON",
+)
+APPROVALS = Key(
+    f"{ROOT}approvals:<script>",
+    "hash",
+    "the API, `penstock scripts approve`",
+    "for ever",
+    "signed approvals by their SHA-256; workers verify them",
+)
+REGISTRY_WORKERS = Key(
+    f"{ROOT}registry:workers",
+    "hash",
+    "workers, every two seconds",
+    "a field until its worker ends, or a day after it was killed",
+    "for each worker when it said so, and which registered scripts it runs, or why not, as JSON",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -345,6 +380,7 @@ KEYS = (
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
     *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_CHANGES),
     *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),
+    *(REGISTRY, REGISTRY_VERSION, REGISTRATION, APPROVALS, REGISTRY_WORKERS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 

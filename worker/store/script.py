@@ -21,6 +21,7 @@ from worker.store.keys import (
     API_KEY,
     API_KEY_FIELDS,
     API_KEYS,
+    APPROVALS,
     BY_SCRIPT,
     BY_STATUS,
     CLOCK,
@@ -38,6 +39,9 @@ from worker.store.keys import (
     LETTER_FIELDS,
     LOG,
     PAYLOAD,
+    REGISTRATION,
+    REGISTRY,
+    REGISTRY_VERSION,
     SCHEDULE,
     SCHEDULE_CHANGES,
     SCHEDULE_FIELDS,
@@ -102,6 +106,10 @@ _KEYS = {
     "workflow_runs_of": WORKFLOW_RUNS_OF,
     "workflow_due": WORKFLOW_DUE,
     "workflow_finished": WORKFLOW_FINISHED,
+    "registry": REGISTRY,
+    "registry_version": REGISTRY_VERSION,
+    "registration": REGISTRATION,
+    "approvals": APPROVALS,
 }
 # How the store ends runs by itself.
 _BODIES = {

@@ -21,7 +21,14 @@ _STAYS = (
         "penstock:events",
         "penstock:log:",
     ),
-    *("penstock:idempotency", "penstock:starts:", "penstock:dead-letter", "penstock:consumers", "_kombu.binding"),
+    *(
+        "penstock:idempotency",
+        "penstock:audit",
+        "penstock:starts:",
+        "penstock:dead-letter",
+        "penstock:consumers",
+        "_kombu.binding",
+    ),
 )
 
 
