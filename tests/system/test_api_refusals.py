@@ -24,6 +24,7 @@ THERE = (
     ("{task_id}", "t1"),
     ("{run_id}", "r1"),
     ("{key_id}", "aaaaaaaa"),
+    ("{number}", "1"),
 )
 OPEN = ("/healthz", "/readyz")
 ANY_PROOF = ("/api/v1/openapi.json", "/api/v1/me")
@@ -31,8 +32,6 @@ ANY_PROOF = ("/api/v1/openapi.json", "/api/v1/me")
 LISTS = ("/api/v1/scripts", "/api/v1/tasks", "/api/v1/executions", "/api/v1/events")
 NOT_THERE = ("nothing", "..", "%2e%2e%2fetc%2fpasswd", "%2e%2e", "a%00b", "%0d%0aX:%201", "x" * 200, "%ff%fe", "%2f")
 CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
-    ("POST", "/scripts/{name}/execute"): ("/scripts/off/execute", None, "script-disabled"),
-    ("POST", "/scripts/{name}/dry-run"): ("/scripts/off/dry-run", None, "script-disabled"),
     ("POST", "/workflows"): (
         "/workflows",
         {"name": "say", "steps": [{"name": "a", "script": "say"}]},

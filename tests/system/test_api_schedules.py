@@ -166,4 +166,4 @@ def test_mistakes_are_told_all_at_once_and_nothing_is_kept(api: Api) -> None:
     made(api, "twice")
     assert api.post("/schedules", {"name": "twice", **SAY}).error == (409, "conflict")
     made(api, "disabled-script", script="off")
-    assert api.post("/schedules/disabled-script/trigger").error == (409, "script-disabled")
+    assert api.post("/schedules/disabled-script/trigger").error == (400, "script-disabled")
