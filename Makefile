@@ -32,7 +32,7 @@ $(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
 	@touch $@
 
 test: dev ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 3 --dist loadscope
 
 retest: dev ## what failed last time, once more
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none

@@ -38,6 +38,10 @@ MEASURED: dict[str, set[Any]] = {
 }
 
 
+# Every system is started once, each a program of its own.
+pytestmark = pytest.mark.timeout(200)
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """Where a program puts everything; not below tmp_path, whose name may be longer than a socket's path."""
@@ -77,7 +81,7 @@ def left_by(folder: Path) -> list[str]:
 def test_all_parts_measure_every_system_and_leave_nothing(short_folder: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     with start(short_folder, "run", "--quick", "--json", str(figures)) as process:
-        output, errors = process.communicate(timeout=110)
+        output, errors = process.communicate(timeout=170)
     assert process.returncode == 0, errors
     written: dict[str, Any] = json.loads(figures.read_text())
     assert written["errors"] == []
@@ -100,7 +104,7 @@ def test_all_parts_measure_every_system_and_leave_nothing(short_folder: Path, tm
 
 def test_the_parts_that_run_only_when_named_measure_and_leave_nothing(short_folder: Path) -> None:
     with start(short_folder, "run", "--quick", "sizing", "recovery") as process:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=170)
     assert process.returncode == 0, errors
     assert "### Sizing" in output and "2 workers, concurrency 2, appendfsync always" in output
     assert "### Recovery" in output and "| penstock |" in output and "| celery prefork |" in output
@@ -116,7 +120,7 @@ def test_a_commit_is_measured_beside_today_and_the_last_line_says_what_is_worse(
     kept = tree.exists()
     try:
         with start(short_folder, "base", "HEAD", "--quick") as process:
-            output, errors = process.communicate(timeout=110)
+            output, errors = process.communicate(timeout=170)
         assert process.returncode == 0, errors
         assert f"| base {head[:12]} |" in output and "| worker CPU ms/task |" in output
         assert re.search(r"(Nothing is worse than|Worse than) 0\.9 of the base.*\Z", output.strip().splitlines()[-1])
@@ -142,7 +146,7 @@ def git(*arguments: str) -> str | None:
 
 def test_a_command_that_fails_is_a_wrong_count_and_ends_with_1(short_folder: Path) -> None:
     with start(short_folder, "throughput", "--quick", "--command", "false") as process:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=170)
     assert process.returncode == 1
     assert "tasks did not complete" in errors
     assert "| system |" not in output

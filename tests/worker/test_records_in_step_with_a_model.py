@@ -355,5 +355,5 @@ class Steps(RuleBasedStateMachine):
 def test_the_records_do_what_the_model_does(store: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Steps, "url", store.url, raising=False)
     run_state_machine_as_test(
-        Steps, settings=settings(max_examples=100, stateful_step_count=50, deadline=None, database=None)
+        Steps, settings=settings(max_examples=60, stateful_step_count=50, deadline=None, database=None)
     )
