@@ -59,6 +59,81 @@ def test_who_asks_is_known_before_the_query_is_looked_at(api: Api, shared_deploy
     assert "did you mean" in problems[0]["message"]
 
 
+def test_a_task_whose_script_may_not_be_read_is_as_one_that_is_not_there(
+    api: Api, shared_deployment: Deployment
+) -> None:
+    me = as_(api, shared_deployment, "*")
+    task = me.post("/scripts/other/execute").json["taskId"]
+    narrow = as_(api, shared_deployment, "tasks:*", "scripts:read:say", "scripts:execute:say", name="peeps")
+    for base in ("tasks", "executions"):
+        for method, rest in (
+            *(("GET", rest) for rest in ("", "/log", "/result", "/artifacts", "/artifacts/a", "/stream")),
+            *(("POST", "/cancel"), ("POST", "/rerun"), ("DELETE", "")),
+        ):
+            there = narrow.send(method, f"/{base}/{task}{rest}")
+            nowhere = narrow.send(method, f"/{base}/nowhere{rest}")
+            assert there.error == nowhere.error == (404, "unknown-task"), (method, rest)
+            assert there.json["message"] == nowhere.json["message"]
+    denied = [e for e in audit_of(shared_deployment) if e.who == "peeps" and e.target == task]
+    assert {(e.result, e.status) for e in denied} == {("denied", 404)}
+    assert me.get(f"/tasks/{task}").status == 200
+
+
+def test_a_conflict_names_the_other_task_to_those_who_may_read_it(api: Api, shared_deployment: Deployment) -> None:
+    me = as_(api, shared_deployment, "*")
+    first = me.post("/scripts/say/execute", {"idempotencyKey": "k", "payload": {"a": 1}}).json["taskId"]
+    blind = as_(api, shared_deployment, "scripts:execute:say")
+    for asking, named in ((me, True), (blind, False)):
+        answer = asking.post("/scripts/say/execute", {"idempotencyKey": "k", "payload": {"a": 2}})
+        assert answer.error == (409, "conflict")
+        assert (first in answer.json["message"]) is named
+
+
+def test_idempotency_keys_of_two_scripts_are_two(api: Api, shared_deployment: Deployment) -> None:
+    me = as_(api, shared_deployment, "*")
+    made = [me.post(f"/scripts/{script}/execute", {"idempotencyKey": "same"}).json for script in ("say", "other")]
+    assert [each["created"] for each in made] == [True, True]
+    assert me.delete(f"/tasks/{made[0]['taskId']}").status == 204
+    again = [me.post(f"/scripts/{script}/execute", {"idempotencyKey": "same"}).json for script in ("say", "other")]
+    assert [each["created"] for each in again] == [True, False]
+
+
+def test_the_digest_of_what_is_masked_is_told_nowhere(api: Api, shared_deployment: Deployment) -> None:
+    me = as_(api, shared_deployment, "*", name="digests")
+    task = me.post("/scripts/pin/execute", {"payload": {"pin": "1234"}}).json
+    assert task["digest"] is None and task["payload"] != {"pin": "1234"}
+    assert me.get(f"/tasks/{task['taskId']}").json["digest"] is None
+    submitted = shared_deployment.penstock("submit", "pin", "--json-payload", '{"pin": "1234"}')
+    shown = shared_deployment.penstock("show", task["taskId"], "--json").json
+    assert shown["digest"] is None, submitted
+    entries = [e for e in audit_of(shared_deployment) if e.action == "scripts.execute" and e.target == "pin"]
+    assert entries and {e.digest for e in entries} == {None}
+    plain = me.post("/scripts/say/execute", {"payload": {"a": 1}}).json
+    assert len(plain["digest"]) == 64
+    assert len(shared_deployment.penstock("show", plain["taskId"], "--json").json["digest"]) == 64
+
+
+def test_the_audit_says_what_was_answered(api: Api, shared_deployment: Deployment) -> None:
+    me = as_(api, shared_deployment, "*", name="audited")
+    assert me.post("/scripts/say/execute?async=true").status == 202
+    assert me.post("/scripts/say/execute?wait=never").error == (400, "invalid-query")
+    assert me.post("/scripts/say/execute?unknown=1").error == (400, "invalid-query")
+    entries = [e for e in audit_of(shared_deployment) if e.who == "audited" and e.target == "say"]
+    assert [(e.result, e.status) for e in reversed(entries)] == [("allowed", 202), ("failed", 400), ("failed", 400)]
+
+
+def test_health_is_asked_with_head_too(api: Api) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = api.with_key(None).send("HEAD", path)
+        assert (answer.status, answer.body) == (200, b"")
+
+
+def test_a_task_is_removed_once(api: Api, shared_deployment: Deployment) -> None:
+    me = as_(api, shared_deployment, "*")
+    task = me.post("/scripts/say/execute").json["taskId"]
+    assert [me.delete(f"/tasks/{task}").status for _ in range(2)] == [204, 404]
+
+
 def test_guesses_at_a_password_are_limited_before_they_are_hashed(api: Api) -> None:
     def guess(password: str) -> int:
         proof = base64.b64encode(f"root:{password}".encode()).decode()
