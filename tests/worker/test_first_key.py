@@ -75,3 +75,42 @@ def test_where_the_file_cannot_be_written_there_is_no_key_either(store: Embedded
         await client.aclose()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("lost", ["every", "first"])
+def test_a_key_whose_making_was_answered_to_nobody_is_kept(store: Embedded, tmp_path: Path, lost: str) -> None:
+    """Between us and the store stands what swallows answers and cuts the connection."""
+
+    async def scene() -> None:
+        direct = connect(store.url)
+        cut = 0
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal cut
+            back, there = await asyncio.open_unix_connection(str(store.socket))
+            try:
+                while data := await reader.read(65536):
+                    there.write(data)
+                    answer = await back.read(65536)
+                    if b"EVAL" in data and b"NOSCRIPT" not in answer and (lost == "every" or not cut):
+                        cut += 1
+                        return
+                    writer.write(answer)
+            finally:
+                writer.close()
+                there.close()
+
+        socket = tmp_path / "s"
+        async with await asyncio.start_unix_server(pass_on, socket):
+            client = connect(f"unix://{socket}")
+            keys_dir = tmp_path / "state"
+            keys_dir.mkdir()
+            text = await ensure_first_key(ApiKeys(client), keys_dir)
+            assert text and (keys_dir / FILE).read_text() == text + "\n"
+            assert cut and os.listdir(keys_dir) == [FILE]
+            who = await Authenticator(KeyProof(ApiKeys(direct), {})).authenticate({"x-api-key": text})
+            assert who.name == "first"
+            await client.aclose()
+        await direct.aclose()
+
+    asyncio.run(scene())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.log.index import Stretch
 from worker.api import log_view
 from worker.api.log_view import LogView
-from worker.api.rate import RateLimit
+from worker.model.rate import RateLimit
 
 PARTS = st.lists(st.tuples(st.sampled_from(["stdout", "stderr", "worker"]), st.binary(max_size=12)), max_size=12)
 

@@ -31,15 +31,28 @@ def test_the_same_key_with_the_same_content_is_the_earlier_task(play: Play) -> N
     play(scene)
 
 
-@pytest.mark.parametrize("other", [new("b", b"{}", key=KEY), new("b", script="other", key=KEY)])
-def test_the_same_key_with_another_content_is_a_conflict_and_the_first_is_unharmed(play: Play, other: Any) -> None:
+def test_the_same_key_with_another_content_is_a_conflict_and_the_first_is_unharmed(play: Play) -> None:
     async def scene(records: Records) -> None:
+        other = new("b", b"{}", key=KEY)
         await records.register(new("a", key=KEY))
         before = await task(records, "a")
         assert await records.register(other) == Registration(Registered.CONFLICT, "a")
         assert await records.claim("b", WORKER, 60, other) == Refused(Refusal.CONFLICT, Status.PENDING)
         assert await records.get("b") is None
         assert await task(records, "a") == before
+
+    play(scene)
+
+
+def test_each_script_has_keys_of_its_own(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.register(new("a", key=KEY))
+        assert await records.register(new("b", script="other", key=KEY)) == Registration(Registered.CREATED, "b")
+        assert await records.register(new("c", script="other", key=KEY)) == Registration(Registered.SAME, "b")
+        # What looks like another script's is none.
+        assert await records.register(new("d", script="other", key=f"sign-file:{KEY}")) == Registration(
+            Registered.CREATED, "d"
+        )
 
     play(scene)
 

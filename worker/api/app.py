@@ -25,6 +25,7 @@ from worker.api import (
     workflow_runs,
     workflows,
 )
+from worker.api.caller import prove_caller
 from worker.api.context import Context
 from worker.api.failures import answer_failures
 from worker.api.guard import Guard
@@ -46,13 +47,14 @@ def make_api(context: Context) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
-        dependencies=[Depends(KnownParameters())],
     )
     app.state.context = context
     answer_failures(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    api = APIRouter(prefix=BASE)
+    known = Depends(KnownParameters())
+    app.include_router(health.router, dependencies=[known])
+    # Nothing is done for those who have not proved who they are, not even to tell them what is wrong.
+    app.include_router(metrics.router, dependencies=[Depends(prove_caller), known])
+    api = APIRouter(prefix=BASE, dependencies=[Depends(prove_caller), known])
     for router in (
         # Before the scripts: `available` is no script's name.
         registry.router,

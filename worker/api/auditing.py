@@ -7,6 +7,7 @@ from fastapi import Request
 
 from worker.api.caller import Caller
 from worker.api.context import Context
+from worker.api.readable import Hidden
 from worker.auth.denied import Denied
 from worker.model.audit import AuditEntry
 from worker.store import StoreError
@@ -48,11 +49,13 @@ async def done(
     caller: Caller,
     target: str,
     *,
-    status: int,
+    status: int | None,
     digest: str | None = None,
     detail: str = "",
 ) -> None:
-    """The call has done what it was asked for. `target`: the script or the task; `detail`: what came of it."""
+    """The call has done what it was asked for. `target`: the script or the task; `detail`: what came of it.
+    `status` is None when the answer still waits for something.
+    """
     entry = AuditEntry.by(
         caller.principal,
         action_of(request),
@@ -70,7 +73,7 @@ async def not_done(request: Request, error: Exception, status: int, detail: str)
     """A refusal, or a change that failed; of a failed read nothing is kept."""
     here: Context = request.app.state.context
     action = action_of(request)
-    refused = status in _REFUSALS
+    refused = status in _REFUSALS or isinstance(error, Hidden)
     if not refused and action not in CHANGES.values():
         return
     address = request.client.host if request.client else ""

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from worker.api.context import Context, Here
 from worker.api.foreign import refuse_foreign
 from worker.api.problem import ApiError
-from worker.auth.denied import Denied
+from worker.auth.denied import Denied, TooManyGuesses
 from worker.model.access import Principal
 from worker.operations.authorise import NotAllowed
 from worker.store import StoreError
@@ -34,12 +34,16 @@ class Caller:
         return self.principal.may(f"scripts:read:{script}")
 
 
-async def _caller(request: Request, here: Here) -> Caller:
-    refuse_foreign(request, here.settings.api.origins)
+async def prove_caller(request: Request, here: Here) -> Caller:
+    """Raises Denied, and ApiError: 403 for a page of another site, 429 for too many requests, refusals or guesses."""
     address = request.client.host if request.client else None
     try:
-        principal = await here.authenticator.authenticate(dict(request.headers))
-    except Denied:
+        refuse_foreign(request, here.settings.api.origins)
+        principal = await here.authenticator.authenticate(dict(request.headers), address or "")
+    except TooManyGuesses as error:
+        raise _too_many("more guesses at a password than allowed", error.wait_s) from None
+    except (Denied, ApiError):
+        # Each is written down, and what nobody has to prove anything for must not fill the audit.
         _limit(here, f"denied:{address}")
         raise
     request.state.caller = Caller(principal, address)
@@ -54,8 +58,11 @@ def _limit(here: Context, who: str) -> None:
     if here.rate_limit:
         wait_s = here.rate_limit.wait_s(who, asyncio.get_running_loop().time())
         if wait_s:
-            retry = {"Retry-After": str(wait_s)}
-            raise ApiError(429, "too-many-requests", f"more requests than allowed; wait {wait_s} s", headers=retry)
+            raise _too_many("more requests than allowed", wait_s)
 
 
-Asker = Annotated[Caller, Depends(_caller)]
+def _too_many(what: str, wait_s: int) -> ApiError:
+    return ApiError(429, "too-many-requests", f"{what}; wait {wait_s} s", headers={"Retry-After": str(wait_s)})
+
+
+Asker = Annotated[Caller, Depends(prove_caller)]

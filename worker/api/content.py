@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO, Literal
@@ -13,9 +12,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from engine.errors import PayloadError, Problem
 from engine.log.index import Stretch, read_index
 from engine.log.record import Source
-from engine.schema.payload import MAX_DEPTH, depth_of
+from engine.schema import parse_payload
+from engine.schema.payload import MAX_DEPTH
 from worker.api.caller import Asker
 from worker.api.context import Context, Here
 from worker.api.documents import ArtifactDocument, Document, artifacts
@@ -99,17 +100,8 @@ async def get_result(task_id: str, here: Here, caller: Asker, number: RunNumber 
             value = await asyncio.to_thread(_artifact_result, here, task, run, artifact)
             return Result(task_id=task.id, run_id=run.number, source="artifact", result=value)
     view = await log_of(task, run, here, "stdout")
-    try:
-        text = await asyncio.to_thread(view.tail, RESULT_BYTES)
-    finally:
-        view.close()
-    for line in reversed(text.splitlines()[-1000:]):
-        try:
-            value = _json(line)
-        except ValueError:
-            continue
-        return Result(task_id=task.id, run_id=run.number, source="stdout", result=value)
-    raise ApiError(404, "no-result", "the run has left no result.json, and no line of its stdout is JSON")
+    value = await asyncio.to_thread(_stdout_result, view)
+    return Result(task_id=task.id, run_id=run.number, source="stdout", result=value)
 
 
 async def list_artifacts(task_id: str, here: Here, caller: Asker, number: RunNumber = None) -> ArtifactList:
@@ -246,18 +238,29 @@ def _artifact_result(here: Context, task: Task, run: Run, artifact: ArtifactReco
     with _open_artifact(here, task, run, artifact) as file:
         try:
             return _json(file.read())
-        except ValueError:
-            raise ApiError(404, "no-result", f"{_RESULT} is not JSON") from None
+        except PayloadError:
+            raise ApiError(404, "no-result", f"{_RESULT} is not JSON as it is read here") from None
+
+
+def _stdout_result(view: LogView) -> Any:
+    try:
+        text = view.tail(RESULT_BYTES)
+    finally:
+        view.close()
+    for line in reversed(text.splitlines()[-1000:]):
+        try:
+            return _json(line)
+        except PayloadError:
+            continue
+    raise ApiError(404, "no-result", "the run has left no result.json, and no line of its stdout is JSON")
 
 
 def _json(data: bytes) -> Any:
-    if depth_of(data, MAX_DEPTH) > MAX_DEPTH:
-        raise ValueError("nested too deep")
-    return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(text)
+    """As strict as a payload, of any type: what is let through can be written as JSON again. Raises PayloadError."""
+    found = parse_payload(b'{"":' + data + b"}", max_bytes=len(data) + 5, max_depth=MAX_DEPTH + 1)
+    if len(found) != 1:
+        raise PayloadError([Problem("more than one value")])
+    return found[""]
 
 
 def _blocks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:

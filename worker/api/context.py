@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 
 from worker.api.endings import Endings
 from worker.api.meters import Meters
-from worker.api.rate import RateLimit
 from worker.api.streams import Streams
 from worker.auth.authenticator import Authenticator
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
+from worker.model.rate import RateLimit
 from worker.operations.registered_scripts import RegisteredScripts
 from worker.schedules.declared import Declared
 from worker.store import Files, LiveLog, Records

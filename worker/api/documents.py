@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from worker.model import ArtifactRecord, Run, Status, Task
+from worker.operations.digest import open_digest
 
 StatusName = Literal["pending", "running", "completed", "failed", "exception", "timeout", "cancelled"]
 
@@ -93,14 +94,15 @@ class TaskInList(Document):
 
 
 class TaskDocument(TaskInList):
-    """A task with its runs, oldest first; what is said of a run is of the newest. Secrets in `payload` are masked."""
+    """A task with its runs, oldest first; what is said of a run is of the newest. Secrets in `payload` are masked;
+    where it held any, `digest`, the SHA-256 of the payload, is null."""
 
     exit_code: int | None
     signal: int | None
     log_bytes: int
     log_truncated: bool
     artifacts: list[ArtifactDocument]
-    digest: str
+    digest: str | None
     start_by: str | None
     idempotency_key: str | None
     payload: Any
@@ -128,7 +130,7 @@ def of_task(task: Task) -> TaskDocument:
         log_bytes=run.log_bytes,
         log_truncated=run.log_truncated,
         artifacts=artifacts(run.artifacts),
-        digest=task.digest,
+        digest=open_digest(task),
         start_by=time(task.start_by),
         idempotency_key=task.key,
         payload=task.payload,

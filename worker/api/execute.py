@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
 import uuid
@@ -28,6 +27,7 @@ from worker.api.scripts import AskedPayload, known_script, payload_of
 from worker.broker import BrokerAway
 from worker.model import FINAL, TASK_ID
 from worker.operations.authorise import check_execute
+from worker.operations.digest import open_digest_of
 from worker.operations.moments import moment_ms
 from worker.operations.submit import Submitted, submit
 
@@ -108,7 +108,7 @@ async def _run(
     wait_s = 0.0 if at_once else most_s if wait is None else min(wait, most_s)
     # A task of its own: who goes away in the middle leaves no half of it.
     submitting = asyncio.get_running_loop().create_task(
-        _submit(request, prepared, asked, here, caller, dry_run=dry_run)
+        _submit(request, prepared, asked, here, caller, dry_run=dry_run, at_once=wait_s <= 0)
     )
     submitted = await asyncio.shield(submitting)
     return await answer(submitted, here, wait_s)
@@ -141,7 +141,14 @@ async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResp
 
 
 async def _submit(
-    request: Request, prepared: Prepared, asked: AskedRun, here: Context, caller: Caller, *, dry_run: bool
+    request: Request,
+    prepared: Prepared,
+    asked: AskedRun,
+    here: Context,
+    caller: Caller,
+    *,
+    dry_run: bool,
+    at_once: bool,
 ) -> Submitted:
     payload = _payload(prepared, asked, dry_run=dry_run)
     task_id = asked.id or str(uuid.uuid4())
@@ -151,7 +158,7 @@ async def _submit(
     try:
         submitted = await submit(
             prepared,
-            payload,
+            dump_payload(payload),
             records=here.records,
             publisher=here.publisher,
             default_queue=here.settings.default_queue,
@@ -167,13 +174,15 @@ async def _submit(
         )
     except BrokerAway:
         # It is recorded, and a worker publishes it when the broker is back.
-        submitted = Submitted(task_id, True, hashlib.sha256(payload).hexdigest())
+        submitted = Submitted(task_id, True, open_digest_of(dump_payload(payload), payload, prepared.schema))
+    # Not after the wait: a server that ends meanwhile would leave no trace of what it has accepted.
+    status = 202 if at_once else None
     name = prepared.script.name
-    await done(request, here, caller, name, status=200, digest=submitted.digest, detail=submitted.task_id)
+    await done(request, here, caller, name, status=status, digest=submitted.digest, detail=submitted.task_id)
     return submitted
 
 
-def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:
+def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> dict[str, Any]:
     if asked.target is not None:
         raise _refused("unsupported", "target is not supported", "/target")
     for place, text in (("/idempotencyKey", asked.idempotency_key), *(("/tags", tag) for tag in asked.tags)):
@@ -184,7 +193,7 @@ def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> bytes:
         if "dryRun" not in prepared.schema.owners:
             raise _refused("unsupported", "the script has no dry run", "/dryRun")
         payload = {**payload, "dryRun": True}
-    return dump_payload(payload)
+    return payload
 
 
 def _ms(text: str | None, place: str) -> int | None:

@@ -71,10 +71,10 @@ async def _invalid_parameters(request: Request, error: Exception) -> JSONRespons
     assert isinstance(error, RequestValidationError)
     found = [(tuple(each["loc"]), str(each["msg"])) for each in error.errors()]
     if any(loc[0] == "path" for loc, _ in found):
-        return problem_response(ApiError(404, "not-found", "there is nothing of that name"), request_id_of(request))
+        return await _answered(request, error, ApiError(404, "not-found", "there is nothing of that name"))
     problems = [Problem(message, pointer(loc[1:])) for loc, message in found]
     problem = ApiError(400, "invalid-query", "the query has wrong parameters", problems=problems)
-    return problem_response(problem, request_id_of(request))
+    return await _answered(request, error, problem)
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:

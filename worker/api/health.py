@@ -20,12 +20,14 @@ class Health(Document):
     status: Literal["ok"]
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Health:
     """The process lives."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=documented(503))
 async def readyz(here: Here) -> Health:
     """The store answers, so that tasks can be submitted and read."""

@@ -15,9 +15,14 @@ from engine.errors import Problem
 from engine.schema.shown import pointer, suggestion
 from worker.api.problem import ApiError
 
+# Whoever sends more of them finds the rest when these are put right.
+_PROBLEMS = 20
+# To look for what was meant takes far longer than to see that it is unknown.
+_SUGGESTIONS = 3
+
 
 class KnownParameters:
-    """A dependency of every route."""
+    """A dependency of every route, behind the one that finds out who asks."""
 
     def __init__(self) -> None:
         self._known: dict[Callable[..., Any], dict[str, bool]] = {}
@@ -27,11 +32,13 @@ class KnownParameters:
         if not isinstance(route, APIRoute) or not request.scope["query_string"]:
             return
         known = self._of(route)
-        problems = []
+        problems: list[Problem] = []
         for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if len(problems) >= _PROBLEMS:
+                break
             if name not in known:
-                message = f"there is no such parameter{suggestion(name, known)}"
-                problems.append(Problem(message, pointer((name,))))
+                meant = suggestion(name, known) if len(problems) < _SUGGESTIONS else ""
+                problems.append(Problem(f"there is no such parameter{meant}", pointer((name,))))
             elif times > 1 and not known[name]:
                 problems.append(Problem("it is given more than once", pointer((name,))))
         if problems:

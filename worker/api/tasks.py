@@ -23,6 +23,8 @@ from worker.api.readable import found_task, readable_task, unknown_task
 from worker.broker import BrokerAway
 from worker.model import CancelOutcome
 from worker.operations.cancel import cancel as cancel_tasks
+from worker.operations.digest import open_digest
+from worker.operations.remove import FilesRemain
 from worker.operations.remove import remove as remove_task
 from worker.operations.rerun import NotFinal, PayloadForgotten, rerun
 from worker.operations.submit import Submitted
@@ -117,7 +119,7 @@ async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -
     except PayloadForgotten as error:
         raise ApiError(409, "payload-not-kept", str(error)) from None
     except BrokerAway:
-        submitted = Submitted(new_id, True, task.digest)
+        submitted = Submitted(new_id, True, open_digest(task))
     await done(request, here, caller, task.id, status=202, digest=submitted.digest, detail=submitted.task_id)
     where = f"{TASKS}/{submitted.task_id}"
     accepted = Accepted(task_id=submitted.task_id, status="pending", created=submitted.created, poll_url=where)
@@ -128,9 +130,13 @@ async def remove(task_id: str, request: Request, here: Here, caller: Asker) -> R
     """Forget a task that has ended, with its log and artifacts."""
     task = await found_task(task_id, here, caller, "tasks:delete")
     try:
-        await remove_task(here.records, here.files, task)
+        removed = await remove_task(here.records, here.files, task)
     except NotFinal as error:
         raise ApiError(409, "not-final", str(error)) from None
+    except FilesRemain as error:
+        raise ApiError(409, "files-remain", str(error)) from None
+    if not removed:
+        raise unknown_task()
     await done(request, here, caller, task.id, status=204)
     return Response(status_code=204)
 

@@ -31,11 +31,11 @@ class Authenticator:
         self._tokens = tokens
         self._basic = basic
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who makes the call. Header names are lower-case.
+    async def authenticate(self, headers: Mapping[str, str], address: str = "") -> Principal:
+        """Who makes the call. Header names are lower-case. `address` proves nothing: guesses are counted by it.
 
         `x-api-key: KEY`, or `authorization: Bearer KEY-or-JWT`, or `authorization: Basic` for the bootstrap admin;
-        one of them. Raises Denied, and StoreUnavailable when a key cannot be looked up.
+        one of them. Raises Denied, TooManyGuesses, and StoreUnavailable when a key cannot be looked up.
         """
         key, authorization = headers.get("x-api-key"), headers.get("authorization")
         if key is not None and authorization is not None:
@@ -53,7 +53,7 @@ class Authenticator:
             case "bearer":
                 return await self._bearer(credentials)
             case "basic" if self._basic is not None:
-                return await self._basic.prove(credentials)
+                return await self._basic.prove(credentials, address)
         raise Denied("give an API key or a token", detail="a scheme that is not accepted")
 
     async def _bearer(self, credentials: str) -> Principal:

@@ -18,3 +18,11 @@ class Denied(PenstockError):
         self.kind = kind
         self.tried = tried
         self.detail = detail or message
+
+
+class TooManyGuesses(PenstockError):
+    """A password was not looked at: too many were tried from there, or are looked at just now. `wait_s`: seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__("too many guesses at a password")
+        self.wait_s = wait_s

@@ -38,6 +38,8 @@ def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> d
 
 def of_task(task: Task) -> dict[str, Any]:
     """The document of `run` and `show`: that of `exec` for the newest run, and the rest of the record."""
+    from worker.operations.digest import open_digest
+
     run = task.runs[-1]
     return {
         **_of_run(task, run),
@@ -55,7 +57,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "rerunOf": task.rerun_of,
         "workflow": task.workflow.run if task.workflow else None,
         "step": task.workflow.step if task.workflow else None,
-        "digest": task.digest,
+        "digest": open_digest(task),
         "dryRun": task.dry_run,
         "retries": task.retries,
         **_schedule(task),

@@ -66,7 +66,7 @@ def task(found: Any) -> Task:
     return Task(
         **_about(found),
         payload=found.get("payload"),
-        digest=_matching(found, "digest", _DIGEST),
+        digest="" if found.get("digest") is None else _matching(found, "digest", _DIGEST),
         start_by=_moment(found, "startBy"),
         key=_short(found, "idempotencyKey"),
         runs=runs,

@@ -19,7 +19,6 @@ from worker.api.context import Context
 from worker.api.endings import Endings
 from worker.api.feed import Feed
 from worker.api.meters import Meters
-from worker.api.rate import RateLimit
 from worker.api.sse import STUCK_S
 from worker.api.streams import Streams
 from worker.config import Settings
@@ -29,6 +28,7 @@ from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, registered_scripts, store_folder
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
+from worker.model.rate import RateLimit
 from worker.operations.first_key import ensure_first_key
 from worker.schedules.declared import Declared
 from worker.store import Records

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from engine.errors import PenstockError
 from engine.plugin import Prepared
 from engine.schema import dump_payload
 from worker.broker import Publisher
 from worker.model import FINAL, Task
 from worker.model.access import Principal
+from worker.operations.digest import open_digest
 from worker.operations.submit import Submitted, submit
 from worker.store import Records
 
@@ -59,7 +58,6 @@ async def rerun(
 
 def payload_of(task: Task) -> bytes:
     """The exact payload: the copy that is shown, when it has the digest of the unmasked one."""
-    shown = dump_payload(task.payload)
-    if hashlib.sha256(shown).hexdigest() != task.digest:
+    if open_digest(task) is None:
         raise PayloadForgotten("the payload held secrets, which are not kept: submit it again")
-    return shown
+    return dump_payload(task.payload)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ from worker.broker import Publisher
 from worker.model import TASK_ID, NewTask, StepTask
 from worker.model.access import Principal
 from worker.model.answers import Registered
-from worker.operations.authorise import check_execute
+from worker.operations.authorise import check_execute, may_read_task
+from worker.operations.digest import digest_of
 from worker.store import Records
 
 # Every record carries them.
@@ -39,12 +39,12 @@ class Conflict(PenstockError):
 class Submitted:
     """`created` is False when the same task was there already; then nothing was changed or published.
 
-    `digest` is the SHA-256 of the payload in hex, for the audit.
+    `digest` is the SHA-256 of the payload in hex, for the audit; None when it held secrets.
     """
 
     task_id: str
     created: bool
-    digest: str
+    digest: str | None
 
 
 async def submit(
@@ -93,12 +93,14 @@ async def submit(
     if registration.outcome is Registered.CONFLICT:
         if registration.task_id == new.id:
             raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
-        raise Conflict(f"the idempotency key belongs to task {registration.task_id}, with another script or payload")
+        # To run a script is not to read its tasks.
+        other = f"task {registration.task_id}" if may_read_task(principal, new.script) else "a task"
+        raise Conflict(f"the idempotency key belongs to {other} with another payload")
     created = registration.outcome is Registered.CREATED
     # One that is not due yet is published by a sweep, when it is.
     if created and due_at is None:
         await publisher.publish(new.script, new.id, new.queue, new.priority)
-    return Submitted(registration.task_id, created, new.digest)
+    return Submitted(registration.task_id, created, new.digest if new.shown.encode() == new.payload else None)
 
 
 def new_task(
@@ -137,7 +139,7 @@ def new_task(
         script=script.name,
         payload=exact,
         shown=dump_payload(prepared.schema.redact(value)).decode(),
-        digest=hashlib.sha256(exact).hexdigest(),
+        digest=digest_of(exact),
         queue=script.queue or default_queue,
         trigger=trigger,
         dry_run=value.get("dryRun") is True,

@@ -83,7 +83,7 @@ IDEMPOTENCY = Key(
     "hash",
     "register, claim",
     "a field until its task is pruned",
-    "for each idempotency key the id of its task",
+    "for each script with an idempotency key (`script:key`) the id of its task",
 )
 LEASES = Key(
     f"{ROOT}leases",

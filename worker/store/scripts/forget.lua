@@ -7,6 +7,7 @@ for at = 1, #ARGV, 3 do
     local task = read(id)
     if task.script then unlist(task, task.status) end
     local key = redis.call('HGET', KEY.task .. id, F.key)
+    key = key and key_of(script, key)
     if key and redis.call('HGET', KEY.idempotency, key) == id then redis.call('HDEL', KEY.idempotency, key) end
     redis.call('ZREM', KEY.finished .. script, id)
     if redis.call('ZCARD', KEY.finished .. script) == 0 then redis.call('SREM', KEY.finished_scripts, script) end

@@ -109,9 +109,14 @@ local function same(task, new)
   return task.script == new.script and task.digest == new.digest
 end
 
+-- Each script has keys of its own: who may run one learns nothing of the others. No name of a script has a colon.
+local function key_of(script, key)
+  return script .. ':' .. key
+end
+
 -- The task that has the idempotency key of a new one, or nil.
 local function namesake(new)
-  local id = new.key and redis.call('HGET', KEY.idempotency, new.key)
+  local id = new.key and redis.call('HGET', KEY.idempotency, key_of(new.script, new.key))
   local task = id and read(id)
   return task and task.script and task or nil
 end
@@ -138,7 +143,7 @@ local function register(id, new, at_once)
   if task.workflow then redis.call('HSET', key, F.workflow, task.workflow) end
   if new.key then
     redis.call('HSET', key, F.key, new.key)
-    redis.call('HSET', KEY.idempotency, new.key, id)
+    redis.call('HSET', KEY.idempotency, key_of(new.script, new.key), id)
   end
   redis.call('SET', KEY.payload .. id, new.payload)
   if not at_once then
