@@ -63,8 +63,10 @@ class EventsStream:
             at = await self._start() if self.after is None else self.after
             # With a place at once: who is cut off before the first event misses none.
             yield RETRY + event("hello", {"after": at}, at)
+            gap_after = None
             if self.after is not None and await self._gap(at):
                 yield event("gap", {"after": at})
+                gap_after = at
             beat_s = loop.time() + HEARTBEAT_S
             while not feed.stopped:
                 changed.clear()
@@ -73,9 +75,12 @@ class EventsStream:
                 except StoreError:
                     await asyncio.sleep(_AWAY_S)
                     continue
-                if found:
-                    at = found[-1].id
-                    chunk = b"".join(_told(each) for each in found if self._may_read(each.script))
+                if found.gap and gap_after != at:
+                    yield event("gap", {"after": at})
+                    gap_after = at
+                if found.events:
+                    at = found.events[-1].id
+                    chunk = b"".join(_told(each) for each in found.events if self._may_read(each.script))
                     if chunk:
                         yield chunk
                 else:
