@@ -76,7 +76,7 @@ def test_a_reader_of_events_that_falls_behind_is_told_of_the_gap(
             streams = Streams(feed, LiveLog(redis), tmp_path)
             anyone = Caller(Principal("me", "local", frozenset({"*"})), None)
             await record(records, 0, 1)
-            reading = EventsStream(streams, records, anyone, None, _allowed)
+            reading = EventsStream(streams, records, anyone, None)
             async with aclosing(reading.chunks()) as chunks:
                 assert b"event: hello" in await anext(chunks)
                 await record(records, 1, MANY)  # the reader takes nothing meanwhile
@@ -136,7 +136,3 @@ def test_ends_that_the_sender_of_webhooks_came_too_late_for_are_found_among_the_
                 await asyncio.wait([collecting])
 
     play(scene)
-
-
-async def _allowed() -> bool:
-    return True
