@@ -169,12 +169,19 @@ def _server(d: Deployment, api: Api) -> tuple[Api, subprocess.Popen[bytes]]:
         line = each.info["cmdline"] or []
         if "api" in line and str(d.home) in line and each.info["status"] != psutil.STATUS_ZOMBIE:
             each.terminate()
-            eventually(lambda each=each: each.status() == psutil.STATUS_ZOMBIE, "the end of the server")  # type: ignore[misc]
+            eventually(lambda each=each: _has_ended(each), "the end of the server")  # type: ignore[misc]
     process = d.start("api", "--port", "0", stderr=subprocess.DEVNULL)
     assert process.stdout
     port = re.search(rb"http://[0-9.]+:([0-9]+)", process.stdout.readline())
     assert port
     return Api(api.host, int(port[1]), api.key), process
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _metric(api: Api, name: str) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
+import redis
 
-from worker.model import NewTask, Selection, Status, TaskFilter
+from worker.embedded import Embedded
+from worker.model import Claimed, NewTask, Resolution, Selection, Status, TaskFilter
 from worker.store import InvalidName, Records, selecting
 
 T = TypeVar("T")
@@ -118,3 +121,54 @@ def test_a_hostile_script_name_reaches_no_key(play: Play[None]) -> None:
             await records.select(TaskFilter(scripts=frozenset({"a:pending\r\n"})))
 
     play(scene)
+
+
+def test_large_payloads_are_not_read_for_a_list(play: Play[None], store: Embedded) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(20):
+            await records.register(new(f"t{number:02}", payload='"' + "x" * 500_000 + f'{number}"'))
+        await records.register(new("small", payload='{"a": 1}'))
+        before = _sent(store)
+        whole = await records.select(TaskFilter(), limit=100, payload_bytes=100)
+        assert [task.payload for task in whole.tasks] == [{"a": 1}, *[None] * 20]
+        assert [task.payload for task in (await records.list(limit=100)).tasks] == [None] * 21
+        assert _sent(store) - before < 100_000
+
+    play(scene)
+
+
+def test_a_search_in_large_payloads_reads_so_many_bytes_and_goes_on_in_the_next_page(
+    play: Play[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "LOOKED_AT_BYTES", 2_000_000)
+
+    async def scene(records: Records) -> None:
+        for number in range(10):
+            await records.register(new(f"t{number}", payload='"' + "x" * 500_000 + f'<{number % 9}>"'))
+        found = await pages(records, TaskFilter(text="<0>"), 10)
+        assert [[task.id for task in page.tasks] for page in found] == [["t9"], [], ["t0"]]
+        assert ids(await pages(records, TaskFilter(text="<0>"), 1)) == ["t9", "t0"]
+
+    play(scene)
+
+
+def test_a_listed_task_has_all_of_its_runs(play: Play[None]) -> None:
+    async def scene(records: Records) -> None:
+        await records.register(NewTask("many", "one", b"{}", "{}", "d", "q", "api", retries=9))
+        for _ in range(5):
+            claimed = await records.claim("many", "w", 10)
+            assert isinstance(claimed, Claimed)
+            end = Resolution(Status.FAILED, "exit-code", exit_code=1)
+            await records.resolve(claimed.claim, end, next_run=True)
+        whole = await records.get("many")
+        assert whole and len(whole.runs) == 6
+        assert (await records.list()).tasks == (replace(whole, payload=None),)
+        assert (await records.select(TaskFilter(), payload_bytes=2)).tasks == (whole,)
+
+    play(scene)
+
+
+def _sent(store: Embedded) -> int:
+    """Bytes that the store has answered with."""
+    with redis.Redis.from_url(store.url, protocol=2) as client:
+        return int(client.info("stats")["total_net_output_bytes"])

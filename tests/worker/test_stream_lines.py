@@ -7,6 +7,7 @@ import re
 import socket
 import tempfile
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ async def _give_up() -> None:
             ended.set()
 
     async def app(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
-        await EventStream(endless(), stuck_s=0.2)(scope, receive, send)
+        await EventStream(endless(), nullcontext(), stuck_s=0.2)(scope, receive, send)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_config=None, lifespan="off", http="h11", timeout_graceful_shutdown=1)

@@ -25,6 +25,11 @@ class Caller:
     principal: Principal
     address: str | None
 
+    @property
+    def identity(self) -> str:
+        """By which what one caller takes of the server is counted."""
+        return self.principal.key_id or f"{self.principal.kind}:{self.principal.name}"
+
     def needs(self, scope: str) -> None:
         """Raises NotAllowed unless the scope is held."""
         if not self.principal.may(scope):
@@ -46,12 +51,12 @@ async def prove_caller(request: Request, here: Here) -> Caller:
         # Each is written down, and what nobody has to prove anything for must not fill the audit.
         _limit(here, f"denied:{address}")
         raise
-    request.state.caller = Caller(principal, address)
+    caller = request.state.caller = Caller(principal, address)
     # Without the store the routes that need it fail by themselves.
     with suppress(StoreError):
         await here.registered.look()
-    _limit(here, principal.key_id or f"{principal.kind}:{principal.name}")
-    return Caller(principal, address)
+    _limit(here, caller.identity)
+    return caller
 
 
 def _limit(here: Context, who: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
@@ -15,7 +15,7 @@ from worker.api.context import Here
 from worker.api.documents import known_time
 from worker.api.feed import order
 from worker.api.problem import ApiError, documented
-from worker.api.sse import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, woken
+from worker.api.sse import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed, woken
 from worker.api.stream import SSE_ANSWERS, Since, still_allowed
 from worker.api.streams import Streams
 from worker.model.listing import Event
@@ -42,8 +42,10 @@ async def events(request: Request, here: Here, caller: Asker, since: Since = Non
     after = request.headers.get("last-event-id") or since
     if after is not None and not _ID.match(after):
         raise ApiError(400, "invalid-event-id", "not the id of an event of this stream")
-    here.streams.check_room()
-    return EventStream(EventsStream(here.streams, here.records, caller, after, still_allowed(request, here)).chunks())
+    following = EventsStream(here.streams, here.records, caller, after)
+    return EventStream(
+        while_allowed(following.chunks(), still_allowed(request, here)), here.streams.seat("events", caller.identity)
+    )
 
 
 @dataclass(slots=True)
@@ -54,17 +56,18 @@ class EventsStream:
     records: Records
     caller: Caller
     after: str | None
-    allowed: Callable[[], Awaitable[bool]]
     _readable: dict[str, bool] = field(default_factory=dict)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         feed, loop = self.streams.feed, asyncio.get_running_loop()
-        with self.streams.reader("events"), feed.watch() as changed:
+        with feed.watch() as changed:
             at = await self._start() if self.after is None else self.after
             # With a place at once: who is cut off before the first event misses none.
             yield RETRY + event("hello", {"after": at}, at)
+            gap_after = None
             if self.after is not None and await self._gap(at):
                 yield event("gap", {"after": at})
+                gap_after = at
             beat_s = loop.time() + HEARTBEAT_S
             while not feed.stopped:
                 changed.clear()
@@ -73,9 +76,12 @@ class EventsStream:
                 except StoreError:
                     await asyncio.sleep(_AWAY_S)
                     continue
-                if found:
-                    at = found[-1].id
-                    chunk = b"".join(_told(each) for each in found if self._may_read(each.script))
+                if found.gap and gap_after != at:
+                    yield event("gap", {"after": at})
+                    gap_after = at
+                if found.events:
+                    at = found.events[-1].id
+                    chunk = b"".join(_told(each) for each in found.events if self._may_read(each.script))
                     if chunk:
                         yield chunk
                 else:
@@ -85,8 +91,6 @@ class EventsStream:
                     yield f"id: {at}\n".encode() + HEARTBEAT
                     beat_s = loop.time() + HEARTBEAT_S
                     self._readable.clear()
-                    if not await self.allowed():
-                        return
 
     async def _start(self) -> str:
         try:

@@ -18,11 +18,16 @@ from worker.api.readable import readable_task
 from worker.api.tasks import add_verbs
 from worker.model import Task
 
+# Larger ones are not in lists.
+PARAMETERS_BYTES = 4 * 1024
 router = APIRouter(prefix="/executions", tags=["executions"])
 
 
 class Execution(Document):
-    """A task. `output` is the head of its log, and null in a list; secrets in `parameters` are masked."""
+    """A task. `output` is the head of its log, and null in a list, as are `parameters` of more than 4 KiB.
+
+    Secrets are masked.
+    """
 
     id: str
     script_id: str
@@ -50,7 +55,7 @@ class ExecutionPage(Document):
 @router.get("", responses=documented(400, 401, 403, 429))
 async def list_executions(here: Here, caller: Asker, asked: Asked) -> ExecutionPage:
     """Tasks, newest first, with the same filters as `/tasks`."""
-    found = await select(here, caller, asked)
+    found = await select(here, caller, asked, PARAMETERS_BYTES)
     return ExecutionPage(
         executions=[_execution(task, None) for task in found.tasks],
         total=found.total,

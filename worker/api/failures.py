@@ -18,6 +18,8 @@ from worker.operations.submit import Conflict, RunsInPage, ScriptDisabled
 from worker.store import InvalidName, StoreUnavailable, UnknownTask
 
 _logger = structlog.get_logger("penstock.api")
+# In the scope of a request whose fault was answered and logged; it is raised once more all the same.
+ANSWERED = "penstock.answered"
 _RETRY_AFTER = {"Retry-After": "1"}
 _CODES = {
     400: "bad-request",
@@ -43,13 +45,18 @@ def answer_failures(app: FastAPI) -> None:
 
 def internal_error(error: Exception, request_id: str) -> JSONResponse:
     """Our fault: logged once, here, and nothing of it told."""
-    _logger.error("a request failed", request_id=request_id, exc_info=error)
+    log_fault(error, request_id)
     return problem_response(
         ApiError(500, "internal-error", "a fault of Penstock's own; the server's log has it"), request_id
     )
 
 
+def log_fault(error: Exception, request_id: str) -> None:
+    _logger.error("a request failed", request_id=request_id, exc_info=error)
+
+
 async def _ours(request: Request, error: Exception) -> JSONResponse:
+    request.scope[ANSWERED] = True
     await not_done(request, error, 500, "internal-error")
     return internal_error(error, request_id_of(request))
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 
 import structlog
@@ -17,6 +18,9 @@ _logger = structlog.get_logger("penstock.api")
 _RETRY_S = 0.5
 # Who is further behind reads from the store by itself.
 _KEPT = 2000
+# What one answer of the store holds; the store itself keeps far more.
+_COUNT = 500
+_BEGINNING = (0, 0)
 
 
 def order(event_id: str) -> tuple[int, int]:
@@ -25,13 +29,21 @@ def order(event_id: str) -> tuple[int, int]:
     return int(time_ms), int(number or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """`gap`: some that came before these are not kept any more."""
+
+    events: tuple[Event, ...]
+    gap: bool = False
+
+
 class Feed:
     """`follow` has to run meanwhile. For one event loop."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._kept: deque[Event] = deque(maxlen=_KEPT)
-        self._behind_kept = (0, 0)
+        self._behind_kept = _BEGINNING
         self._all: set[asyncio.Event] = set()
         self._of_task: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.newest = "0-0"
@@ -70,26 +82,30 @@ class Feed:
             if task_id is not None and not watchers:
                 self._of_task.pop(task_id, None)
 
-    async def after(self, event_id: str, count: int) -> tuple[Event, ...]:
+    async def after(self, event_id: str, count: int) -> Following:
         """The events that follow that one, without waiting. Raises StoreError."""
         place = order(event_id)
         if place < self._behind_kept:
-            return await self._records.events(event_id, block_ms=None, count=count)
+            events = await self._records.events(event_id, block_ms=None, count=count)
+            # Looked at afterwards: the store may drop events while it is being read.
+            return Following(events, gap=not await self._event_kept(event_id))
         if place >= order(self.newest):
-            return ()
+            return Following(())
         missed = 0
         for event in reversed(self._kept):
             if order(event.id) <= place:
                 break
             missed += 1
         start = len(self._kept) - missed
-        return tuple(islice(self._kept, start, start + count))
+        return Following(tuple(islice(self._kept, start, start + count)))
 
     async def _read(self) -> None:
         away = False
         while True:
             try:
-                events = await self._records.events(self.newest)
+                events = await self._records.events(self.newest, count=_COUNT)
+                # Only who has much to read can have come too late.
+                lost = len(events) == _COUNT and not await self._event_kept(self.newest)
             except StoreError as error:
                 if not away:
                     _logger.warning("cannot read the events of the store; trying again", error=str(error))
@@ -99,6 +115,10 @@ class Feed:
             if away:
                 away = False
                 self._wake_all()  # events may be gone; each looks for itself
+            if lost:
+                # Who has not seen these yet asks the store, and is told of the gap.
+                self._kept.clear()
+                self._behind_kept = order(events[0].id)
             for event in events:
                 if len(self._kept) == _KEPT:
                     self._behind_kept = order(self._kept[0].id)
@@ -109,6 +129,9 @@ class Feed:
             if events:
                 for woken in self._all:
                     woken.set()
+
+    async def _event_kept(self, event_id: str) -> bool:
+        return order(event_id) == _BEGINNING or await self._records.event_kept(event_id)
 
     def _wake_all(self) -> None:
         for watchers in (self._all, *self._of_task.values()):

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.api.failures import internal_error
+from worker.api.failures import ANSWERED, internal_error, log_fault
 from worker.api.problem import ApiError, problem_response
 from worker.config import ApiSettings
 
@@ -56,8 +57,10 @@ class Guard:
         except ApiError as error:
             await answer.fail(scope, receive, problem_response(error, request_id))
         except Exception as error:  # noqa: BLE001 - the last door of a request
-            if not answer.started:  # else it was answered and logged, and is only raised again
+            if not answer.started:
                 await answer.fail(scope, receive, internal_error(error, request_id))
+            elif ANSWERED not in scope and not isinstance(error, ClientDisconnect):
+                log_fault(error, request_id)
 
 
 def _check(scope: Scope) -> None:

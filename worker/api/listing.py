@@ -53,7 +53,7 @@ class Filters:
 Asked = Annotated[Filters, Depends()]
 
 
-async def select(here: Context, caller: Caller, asked: Filters) -> Selection:
+async def select(here: Context, caller: Caller, asked: Filters, payload_bytes: int = 0) -> Selection:
     """What the caller may read of it. Raises ApiError (403) when that is nothing, or a script is not theirs to read."""
     caller.needs("tasks:read")
     wanted = TaskFilter(
@@ -68,7 +68,7 @@ async def select(here: Context, caller: Caller, asked: Filters) -> Selection:
         tags=asked.tags,
         text=asked.text,
     )
-    return await here.records.select(wanted, limit=asked.limit, before=asked.cursor)
+    return await here.records.select(wanted, limit=asked.limit, before=asked.cursor, payload_bytes=payload_bytes)
 
 
 def _readable(here: Context, caller: Caller, asked: frozenset[str] | None) -> frozenset[str] | None:

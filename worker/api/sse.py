@@ -6,8 +6,8 @@ FastAPI's own sends each event by itself, which is too slow for a log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractContextManager, aclosing
 from json import JSONEncoder
 from typing import Any
 
@@ -39,8 +39,12 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], stuck_s: float = STUCK_S) -> None:
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], seat: AbstractContextManager[None], stuck_s: float = STUCK_S
+    ) -> None:
+        """`seat` is held while it is being sent; when it cannot be had, nothing is."""
         super().__init__()
+        self._seat = seat
         self._stuck_s = stuck_s
         self._chunks = chunks
         self.raw_headers = [
@@ -50,6 +54,10 @@ class EventStream(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._seat:
+            await self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         sending = loop.create_task(self._send(send, head=scope["method"] == "HEAD"))
         leaving = loop.create_task(_left(receive))
@@ -78,6 +86,21 @@ class EventStream(Response):
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def while_allowed(
+    chunks: AsyncGenerator[bytes, None], allowed: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[bytes, None]:
+    """These, until their reader may not go on. A stream that has nothing new sends a heartbeat, so that it is asked."""
+    loop = asyncio.get_running_loop()
+    asked_s = loop.time()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if loop.time() - asked_s >= HEARTBEAT_S:
+                if not await allowed():
+                    return
+                asked_s = loop.time()
+            yield chunk
 
 
 async def woken(event: asyncio.Event, within_s: float) -> bool:

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import time
-from worker.api.kept import Kept, open_kept, open_running
+from worker.api.kept import open_kept, open_running
 from worker.api.log_lines import Batch, LiveLines
 from worker.api.place import Place, Step
 from worker.api.problem import ApiError, documented
 from worker.api.readable import readable_task
-from worker.api.sse import CHUNK_BYTES, HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, woken
+from worker.api.sse import CHUNK_BYTES, HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed, woken
 from worker.api.streams import Streams
 from worker.api.tail import LiveReader, Tail, until
 from worker.model import FINAL, Run, Task
@@ -58,11 +58,14 @@ async def stream(task_id: str, request: Request, here: Here, caller: Asker, sinc
     place = _place(request.headers.get("last-event-id") or since, task)
     if place.step is Step.DONE and task.status in FINAL:
         return Response(status_code=204)
-    here.streams.check_room()
-    following = TaskStream(
-        here.streams, here.records, here.files, task, place, still_allowed(request, here, task.script)
+    run = _run_of(task, place)
+    if run.claimed_at and run.status not in FINAL:
+        here.streams.check_tail(task.id, run.number, caller.identity)
+    following = TaskStream(here.streams, here.records, here.files, task, place, caller.identity)
+    return EventStream(
+        while_allowed(following.chunks(), still_allowed(request, here, task.script)),
+        here.streams.seat("task", caller.identity),
     )
-    return EventStream(following.chunks())
 
 
 def still_allowed(request: Request, here: Context, script: str | None = None) -> Callable[[], Awaitable[bool]]:
@@ -92,6 +95,10 @@ def _place(text: str | None, task: Task) -> Place:
     return place
 
 
+def _run_of(task: Task, place: Place) -> Run:
+    return next(run for run in task.runs if run.number == place.run)
+
+
 @dataclass(slots=True)
 class TaskStream:
     """`place` moves along with what was sent."""
@@ -101,37 +108,54 @@ class TaskStream:
     files: Files
     task: Task
     place: Place
-    allowed: Callable[[], Awaitable[bool]]
+    who: str
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Many events in each. Ends early when the server ends, the task is removed, or its reader may not go on."""
+        """Many events in each. Ends early when the server ends, the task is removed, or there is no room to follow it.
+
+        Who comes again behind the last event is told which of these it was.
+        """
         yield RETRY
-        with self.streams.reader("task"):
-            while True:
-                if self.place.step < Step.PENDING:
-                    yield self._status("pending", self._run.created_at)
-                    self.place = replace(self.place, step=Step.PENDING)
-                if self.place.step < Step.ENDED:
+        while True:
+            if self.place.step < Step.PENDING:
+                yield self._status("pending", self._run.created_at)
+                self.place = replace(self.place, step=Step.PENDING)
+            if self.place.step < Step.ENDED:
+                try:
                     async with aclosing(self._log()) as log:
                         async for chunk in log:
                             yield chunk
-                    if not self._over:
-                        return
-                yield b"".join(self._end())
-                if self.place.step is Step.DONE:
+                except ApiError:
                     return
-                self.place = Place(self.place.run + 1)
+                if not self._over:
+                    return
+            yield b"".join(self._end())
+            if self.place.step is Step.DONE:
+                return
+            self.place = Place(self.place.run + 1)
 
     @property
     def _run(self) -> Run:
-        return next(run for run in self.task.runs if run.number == self.place.run)
+        return _run_of(self.task, self.place)
 
     @property
     def _over(self) -> bool:
         return self._run.status in FINAL
 
+    def _has_begun(self) -> bool:
+        return self._over or self._run.claimed_at is not None
+
     async def _log(self) -> AsyncGenerator[bytes, None]:
-        """Until the run has ended and all of its log was sent, or nothing more can come."""
+        """Until the run has ended and all of its log was sent, or nothing more can come.
+
+        Raises ApiError when it cannot be followed.
+        """
+        with self.streams.feed.watch(self.task.id) as changed:
+            async with aclosing(self._waiting(changed)) as waiting:
+                async for chunk in waiting:
+                    yield chunk
+        if not self._has_begun():
+            return
         if self._over:
             for chunk in self._running():
                 yield chunk
@@ -142,7 +166,7 @@ class TaskStream:
                 return
         with self.streams.feed.watch(self.task.id) as changed:
             async with (
-                self.streams.tail(self.task.id, self.place.run, changed) as tail,
+                self.streams.tail(self.task.id, self.place.run, changed, self.who) as tail,
                 aclosing(self._live(tail, changed)) as live,
             ):
                 async for chunk in live:
@@ -154,6 +178,19 @@ class TaskStream:
             missing = self._run.log_bytes - self.place.log.bytes
             if missing > 0:
                 yield event("gap", {"runId": self.place.run, "lostBytes": missing})
+
+    async def _waiting(self, changed: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        """Until the run is claimed. It is not followed before: that takes a connection to the store."""
+        loop = asyncio.get_running_loop()
+        beat_s = loop.time() + HEARTBEAT_S
+        while not self._has_begun() and not self.streams.feed.stopped:
+            changed.clear()
+            if not await self._look() or self._has_begun():
+                return
+            await woken(changed, beat_s - loop.time())
+            if loop.time() >= beat_s:
+                yield HEARTBEAT
+                beat_s = loop.time() + HEARTBEAT_S
 
     async def _live(self, tail: Tail, changed: asyncio.Event) -> AsyncGenerator[bytes, None]:
         """Follow the live view to the end of the run."""
@@ -203,8 +240,6 @@ class TaskStream:
             if loop.time() >= beat_s:
                 yield HEARTBEAT
                 beat_s = loop.time() + HEARTBEAT_S
-                if not await self.allowed():
-                    return
 
     async def _catch_up(self, reader: LiveReader) -> tuple[Batch, ...] | None:
         """From the store, what this process does not hold any more. None: the store has not got it either."""
@@ -225,16 +260,16 @@ class TaskStream:
 
     async def _kept(self, *, complete: bool) -> AsyncGenerator[bytes, None]:
         """What the log that is kept, or still being written, has behind our place."""
-        opened = open_kept(self.files, self.task.id, self._run) if complete else await self._open_running()
+        if complete:
+            opened = await asyncio.to_thread(open_kept, self.files, self.task.id, self._run)
+        else:
+            opened = await asyncio.to_thread(open_running, self.streams.spool, self.task.id, self.place.run)
         if opened is None:
             return
         with closing(opened) as log:
             batches = log.batches(self.place.run, self.place.log, complete=complete)
             while not self.streams.feed.stopped and (batch := await asyncio.to_thread(next, batches, None)) is not None:
                 yield self._advance((batch,))
-
-    async def _open_running(self) -> Kept | None:
-        return await asyncio.to_thread(open_running, self.streams.spool, self.task.id, self.place.run)
 
     def _advance(self, found: tuple[Batch, ...]) -> bytes:
         events: list[bytes] = []

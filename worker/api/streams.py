@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ BEHIND = 4
 class _Followed:
     tail: Tail
     reading: asyncio.Task[None]
+    who: str
     readers: int = 0
 
 
@@ -39,6 +41,8 @@ class Streams:
     """For whoever reads from the store by itself."""
     _followed: dict[tuple[str, int], _Followed] = field(default_factory=dict)
     _open: dict[str, int] = field(default_factory=lambda: {"task": 0, "events": 0})
+    _readers: Counter[str] = field(default_factory=Counter)
+    _tails: Counter[str] = field(default_factory=Counter)
 
     @property
     def open(self) -> dict[str, int]:
@@ -46,26 +50,33 @@ class Streams:
         return dict(self._open)
 
     @contextmanager
-    def reader(self, kind: str) -> Iterator[None]:
+    def seat(self, kind: str, who: str) -> Iterator[None]:
+        """Of one more reader. Raises ApiError (503)."""
+        _check_share(self._readers, who, READERS)
         self._open[kind] += 1
+        self._readers[who] += 1
         try:
             yield
         finally:
             self._open[kind] -= 1
+            _give_back(self._readers, who)
 
-    def check_room(self) -> None:
-        """Raises ApiError (503)."""
-        if sum(self._open.values()) >= READERS or len(self._followed) >= TAILS:
-            raise ApiError(503, "too-many-streams", "too many streams are open", headers={"Retry-After": "5"})
+    def check_tail(self, task_id: str, run: int, who: str) -> None:
+        """Whether that run can be followed. Raises ApiError (503)."""
+        followed = self._followed.get((task_id, run))
+        if followed is None or followed.tail.ended:
+            _check_share(self._tails, who, TAILS)
 
     @asynccontextmanager
-    async def tail(self, task_id: str, run: int, woken: asyncio.Event) -> AsyncIterator[Tail]:
-        """The live view of that run; `woken` is set whenever there is more."""
+    async def tail(self, task_id: str, run: int, woken: asyncio.Event, who: str) -> AsyncIterator[Tail]:
+        """The live view of that run; `woken` is set whenever there is more. Raises ApiError (503)."""
         key = (task_id, run)
+        self.check_tail(task_id, run, who)
         followed = self._followed.get(key)
         if followed is None or followed.tail.ended:
             tail = Tail(self.live_log, task_id, run)
-            followed = self._followed[key] = _Followed(tail, asyncio.get_running_loop().create_task(tail.read()))
+            followed = self._followed[key] = _Followed(tail, asyncio.get_running_loop().create_task(tail.read()), who)
+            self._tails[who] += 1
         followed.readers += 1
         followed.tail.watchers.add(woken)
         try:
@@ -76,6 +87,19 @@ class Streams:
             if not followed.readers:
                 if self._followed.get(key) is followed:
                     del self._followed[key]
+                _give_back(self._tails, followed.who)
                 followed.reading.cancel()
                 with suppress(asyncio.CancelledError):
                     await followed.reading
+
+
+def _check_share(held: Counter[str], who: str, most: int) -> None:
+    """Nobody has more than what is left for all others: one alone half, so that there is always room for one more."""
+    if held[who] >= most - held.total():
+        raise ApiError(503, "too-many-streams", "too many streams are open", headers={"Retry-After": "5"})
+
+
+def _give_back(held: Counter[str], who: str) -> None:
+    held[who] -= 1
+    if not held[who]:
+        del held[who]

@@ -100,10 +100,13 @@ class WebhookSender:
             while not self._feed.stopped:
                 changed.clear()
                 try:
-                    events = await self._feed.after(cursor, _COUNT)
-                    if events:
-                        cursor = events[-1].id
-                        await self._record(await self._ends(events), cursor)
+                    found = await self._feed.after(cursor, _COUNT)
+                    if found.gap:
+                        cursor = await self._recover(cursor)
+                        continue
+                    if found.events:
+                        cursor = found.events[-1].id
+                        await self._record(await self._ends(found.events), cursor)
                         continue
                 except StoreError:
                     await asyncio.sleep(_RETRY_S)

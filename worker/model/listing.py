@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from worker.model.status import Status
 from worker.model.task import Task
@@ -12,7 +13,7 @@ from worker.model.task import Task
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Tasks, newest first.
+    """Tasks, newest first, without their payloads.
 
     `total` counts all that match; `next` continues after the last one, None at the end.
     """
@@ -69,7 +70,7 @@ class TaskFilter:
         return all(other is None for other in others)
 
     def admits(self, task: Task) -> bool:
-        """What the indexes do not tell, and the status, which may have changed since."""
+        """What the indexes do not tell, but for the text; and the status, which may have changed since."""
         return (
             (self.statuses is None or task.status in self.statuses)
             and (self.reasons is None or task.reason in self.reasons)
@@ -77,23 +78,24 @@ class TaskFilter:
             and (self.workers is None or any(run.worker in self.workers for run in task.runs))
             and (self.workflows is None or (task.workflow is not None and task.workflow.run in self.workflows))
             and (self.tags is None or self.tags <= frozenset(task.tags))
-            and (self.text is None or _mentions(task, self.text.casefold()))
         )
 
+    def mentioned_by(self, task: Task) -> bool:
+        """Whether the text is somewhere besides the payload; so it is when there is none to look for."""
+        places = (task.id, task.script, task.message, task.key or "", *task.tags)
+        return self.text is None or any(self.text.casefold() in place.casefold() for place in places)
 
-def _mentions(task: Task, text: str) -> bool:
-    places = (task.id, task.script, task.message, task.key or "", *task.tags)
-    if any(text in place.casefold() for place in places):
-        return True
-    return text in json.dumps(task.payload, ensure_ascii=False).casefold()
+    def mentioned_in(self, payload: Any) -> bool:
+        return self.text is None or self.text.casefold() in json.dumps(payload, ensure_ascii=False).casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Tasks, newest first. `counts`, by status, are of all that match whatever their status; `total` of all that match.
+    """Tasks, newest first, without the payloads that were not asked for.
 
-    Both are None when not every record was looked at that would have to be. `next` continues after the last one that
-    was looked at, None at the end: so a page may be short, or empty, and not be the last.
+    `counts`, by status, are of all that match whatever their status; `total` of all that match. Both are None when not
+    every record was looked at that would have to be. `next` continues after the last one that was looked at, None at
+    the end: so a page may be short, or empty, and not be the last.
     """
 
     tasks: tuple[Task, ...]

@@ -85,8 +85,9 @@ class CancelRequest:
 class Task:
     """One submitted payload with its runs, oldest first.
 
-    `payload` has secrets masked; `digest` is of the unmasked one. `status`, `reason` and `message` are those
-    of the newest run. `retries` counts the further runs that are still allowed.
+    `payload` has secrets masked, and is None where it was not read, as in lists; `digest` is of the unmasked one.
+    `status`, `reason` and `message` are those of the newest run. `retries` counts the further runs that are still
+    allowed.
 
     `trigger` says by which door it came: `cli`, `api`, `schedule`, `workflow`, or `celery` for a message that
     was enqueued without us. `due_at` is when the newest run may start, if it was delayed. `start_by`, `deadline`,

@@ -37,7 +37,7 @@ class _Hash:
 
 
 def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
-    """The task of a hash, which is not empty."""
+    """The task of a hash, which is not empty. Without the field of the payload it has none."""
     fields = _Hash(values)
     about = json.loads(fields.need("about"))
     runs = _runs(fields)
@@ -47,7 +47,7 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         script=fields.need("script"),
         status=Status(fields.need("status")),
         created_at=int(fields.need("created")),
-        payload=_shown(fields.need("shown")),
+        payload=None if (text := fields.get("shown")) is None else shown(text),
         digest=fields.need("digest"),
         queue=fields.need("queue"),
         trigger=about["t"],
@@ -147,7 +147,7 @@ def _ended(number: int, value: bytes) -> tuple[Run, bool]:
     return run, bool(found.get("dry_run"))
 
 
-def _shown(value: str) -> Any:
+def shown(value: str) -> Any:
     """The masked payload, or its text where that is no JSON that Python would read."""
     try:
         return json.loads(value)

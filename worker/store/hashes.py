@@ -27,6 +27,20 @@ async def read_hashes(redis: Redis, keys: Sequence[str]) -> list[Hash]:
             return found
 
 
+async def ask(redis: Redis, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+    """Several commands that only read, in one round trip; for those whose answers need no conversion."""
+    if not commands:
+        return []
+    with store_errors():
+        if isinstance(redis, PipedRedis):
+            return await redis.ask_together(commands)
+        async with redis.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            found: list[Any] = await pipeline.execute()
+            return found
+
+
 async def read_hash_and_time(redis: Redis, key: str) -> tuple[Hash, int]:
     """The hash, and the time by the store's clock in milliseconds. Raises StoreUnavailable."""
     with store_errors():

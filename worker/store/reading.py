@@ -16,6 +16,7 @@ from worker.store.connect import BLOCK_MS
 from worker.store.errors import InvalidName, store_errors
 from worker.store.hashes import read_hashes
 from worker.store.keys import EVENTS, FIELDS, script_key, status_key, task_key
+from worker.store.summaries import read_summaries
 
 PAGE_LIMIT = 1000
 
@@ -49,12 +50,8 @@ async def read_page(
         ((int(position), member.decode()) for entries in answers[1::2] for member, position in entries),
         reverse=True,
     )
-    values = await read_hashes(redis, [task_key(task_id) for _, task_id in found[:limit]])
-    tasks = [
-        decoding.task(task_id, fields)
-        for (_, task_id), fields in zip(found[:limit], values, strict=True)
-        if fields  # else it was pruned since
-    ]
+    summaries = await read_summaries(redis, [task_id for _, task_id in found[:limit]])
+    tasks = [summary.task for summary in summaries if summary]
     return TaskPage(
         # A task may have moved on since the lists were read.
         tasks=tuple(task for task in tasks if status is None or task.status is status),

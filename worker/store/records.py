@@ -260,12 +260,15 @@ class Records:
         """Tasks in the order in which they were recorded, newest first; `before` is the `next` of a page."""
         return await reading.read_page(self._redis, script, status, limit, before)
 
-    async def select(self, wanted: TaskFilter, *, limit: int = 50, before: str | None = None) -> Selection:
+    async def select(
+        self, wanted: TaskFilter, *, limit: int = 50, before: str | None = None, payload_bytes: int = 0
+    ) -> Selection:
         """Tasks that match, newest first; `before` is the `next` of a selection with the same filter.
 
-        Looks at a bounded number of records, however few of them match.
+        Looks at a bounded number of records, however few of them match. With the payloads that are not larger than
+        `payload_bytes`.
         """
-        return await selecting.read_selection(self._redis, wanted, limit, before)
+        return await selecting.read_selection(self._redis, wanted, limit, before, payload_bytes)
 
     async def pending(
         self, script: str | None = None, *, after: str | None = None, limit: int = 200

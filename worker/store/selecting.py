@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -10,49 +12,65 @@ from redis.asyncio import Redis
 from worker.model.listing import Selection, TaskFilter
 from worker.model.status import Status
 from worker.model.task import Task
-from worker.store import decoding
 from worker.store.errors import InvalidName, store_errors
-from worker.store.hashes import read_hashes
-from worker.store.keys import script_key, status_key, task_key
+from worker.store.keys import script_key, status_key
 from worker.store.reading import PAGE_LIMIT, POSITION
+from worker.store.summaries import Summary, read_payloads, read_summaries
 
-# Records that one selection looks at, at most: some tens of milliseconds of this process.
+# Records that one selection looks at, at most, and bytes of payloads: some tenths of a second of this process, in which
+# others have their turn.
 LOOKED_AT = 2000
+LOOKED_AT_BYTES = 16 * 1024 * 1024
 _BATCH = 200
 
 
-async def read_selection(redis: Redis, wanted: TaskFilter, limit: int, before: str | None) -> Selection:
+async def read_selection(
+    redis: Redis, wanted: TaskFilter, limit: int, before: str | None, payload_bytes: int = 0
+) -> Selection:
+    """With the payloads that are not larger than `payload_bytes`."""
     if not 1 <= limit <= PAGE_LIMIT:
         raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
     if before is not None and not POSITION.match(before):
         raise InvalidName(f"not a cursor: {before[:40]!a}")
     counts = await _counts(redis, wanted)
-    tasks: list[Task] = []
+    found: list[Summary] = []
     statuses: Counter[Status] = Counter()
     at, looked_at, end = before, 0, False
-    while len(tasks) < limit and looked_at < LOOKED_AT and not end:
-        room = limit - len(tasks) if wanted.indexed else _BATCH
+    looked_at_bytes = 0
+    while len(found) < limit and looked_at < LOOKED_AT and looked_at_bytes < LOOKED_AT_BYTES and not end:
+        room = limit - len(found) if wanted.indexed else _BATCH
         places = await _places(redis, wanted, at, room + 1)
         more, places = len(places) > room, places[:room]
-        found = await _tasks(redis, [task_id for _, task_id in places])
-        for number, ((position, _), task) in enumerate(zip(places, found, strict=True), 1):
-            at, looked_at = str(position), looked_at + 1
-            if task is not None and wanted.admits(task):
-                tasks.append(task)
-                statuses[task.status] += 1
-                if len(tasks) == limit:
+        summaries = await read_summaries(redis, [task_id for _, task_id in places])
+        async with aclosing(
+            read_payloads(redis, [each for each in summaries if each and _unsure(wanted, each)])
+        ) as payloads:
+            for number, ((position, _), summary) in enumerate(zip(places, summaries, strict=True), 1):
+                at, looked_at = str(position), looked_at + 1
+                if summary is None or not wanted.admits(summary.task):
+                    continue
+                if _unsure(wanted, summary):
+                    looked_at_bytes += summary.payload_bytes
+                    matches = wanted.mentioned_in(await anext(payloads))
+                else:
+                    matches = True
+                if matches:
+                    found.append(summary)
+                    statuses[summary.task.status] += 1
+                if len(found) == limit or looked_at_bytes >= LOOKED_AT_BYTES:
                     more = more or number < len(places)
                     break
         end = not more
+    tasks = await _with_payloads(redis, found, payload_bytes)
     total: int | None = None
     if wanted.indexed:
         total = sum(count for status, count in counts.items() if wanted.statuses is None or status in wanted.statuses)
-        return Selection(tuple(tasks), total, counts, None if end else at)
+        return Selection(tasks, total, counts, None if end else at)
     if end and before is None:
         total = len(tasks)
     known = total is not None and wanted.statuses is None
     return Selection(
-        tuple(tasks), total, {status: statuses[status] for status in Status} if known else None, None if end else at
+        tasks, total, {status: statuses[status] for status in Status} if known else None, None if end else at
     )
 
 
@@ -74,12 +92,15 @@ async def _places(redis: Redis, wanted: TaskFilter, before: str | None, count: i
     return sorted(((position, task_id) for task_id, position in found.items()), reverse=True)[:count]
 
 
-async def _tasks(redis: Redis, task_ids: list[str]) -> list[Task | None]:
-    """None for one that was pruned since."""
-    values = await read_hashes(redis, [task_key(task_id) for task_id in task_ids])
-    return [
-        decoding.task(task_id, fields) if fields else None for task_id, fields in zip(task_ids, values, strict=True)
-    ]
+def _unsure(wanted: TaskFilter, summary: Summary) -> bool:
+    """Whether only the payload can tell."""
+    return wanted.admits(summary.task) and not wanted.mentioned_by(summary.task)
+
+
+async def _with_payloads(redis: Redis, found: list[Summary], payload_bytes: int) -> tuple[Task, ...]:
+    small = [summary for summary in found if summary.payload_bytes <= payload_bytes]
+    payloads = dict(zip([each.task.id for each in small], [p async for p in read_payloads(redis, small)], strict=True))
+    return tuple(replace(each.task, payload=payloads.get(each.task.id)) for each in found)
 
 
 async def _counts(redis: Redis, wanted: TaskFilter) -> dict[Status, int]:
