@@ -25,9 +25,28 @@ if TYPE_CHECKING:
 class Away(Failure):
     """Whoever keeps the tasks does not answer for now; what only reads may be asked again."""
 
+    after_s = 0.0
+
     def __init__(self, who: str, message: str) -> None:
         self.who = who
         super().__init__(exit_codes.UNAVAILABLE, message)
+
+    @property
+    def state(self) -> str:
+        return f"{self.who} does not answer; waiting for it"
+
+
+class Busy(Failure):
+    """Whoever keeps the tasks asks us to come again, `after_s` later at the earliest."""
+
+    def __init__(self, who: str, message: str, after_s: float) -> None:
+        self.who = who
+        self.after_s = after_s
+        super().__init__(exit_codes.TRY_AGAIN, message)
+
+    @property
+    def state(self) -> str:
+        return f"{self.who} asks to wait; trying again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +58,7 @@ class Form:
 
 
 class Door(Protocol):
-    """Every call may raise Away, and Failure with the exit code of what is wrong.
+    """Every call may raise Away or Busy, and Failure with the exit code of what is wrong.
 
     `patience_s`: how long who follows waits for one that went away.
     """

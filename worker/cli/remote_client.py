@@ -17,7 +17,7 @@ import httpx2
 
 from engine.errors import PayloadError, Problem
 from worker.cli import exit_codes
-from worker.cli.door import Away
+from worker.cli.door import Away, Busy
 from worker.cli.failure import Failure
 from worker.cli.server import Server
 
@@ -32,14 +32,6 @@ _ANSWER_BYTES = 64 * 1024 * 1024
 _PROBLEM_BYTES = 1024 * 1024
 # Comments come every 15 seconds where nothing else does.
 _SILENCE_S = 45.0
-
-
-class Busy(Failure):
-    """The server asks us to come again; `after_s` later, if it says when."""
-
-    def __init__(self, message: str, after_s: float | None) -> None:
-        self.after_s = after_s
-        super().__init__(exit_codes.TRY_AGAIN, message)
 
 
 class NotFound(Failure):
@@ -130,10 +122,9 @@ class Client:
                 if number == _TRIES - 1:
                     raise
                 pause_s = _FIRST_PAUSE_S * 3**number * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-                asked_s = error.after_s if isinstance(error, Busy) else None
-                if asked_s is not None and asked_s > _LONGEST_PAUSE_S:
+                if error.after_s > _LONGEST_PAUSE_S:
                     raise
-                await asyncio.sleep(max(pause_s, asked_s or 0.0))
+                await asyncio.sleep(max(pause_s, error.after_s))
         raise AssertionError("unreachable")
 
     async def _json(self, method: str, path: str, query: Mapping[str, Any] | None, body: bytes | None) -> Any:
@@ -197,7 +188,7 @@ class Client:
             case 409:
                 raise Failure(exit_codes.DATA, f"conflict: {message}")
             case 408 | 429 | 503:
-                raise Busy(f"try again later: {message}", _seconds(response.headers.get("retry-after")))
+                raise Busy("the server", f"try again later: {message}", _seconds(response.headers.get("retry-after")))
             case 400 | 413 | 415 | 422 if problems:
                 raise PayloadError(problems)
             case 400 | 413 | 415 | 422:
@@ -258,8 +249,8 @@ def _certificate(error: BaseException | None) -> str | None:
     return None
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None
+def _seconds(text: str | None) -> float:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _no_constant(text: str) -> NoReturn:

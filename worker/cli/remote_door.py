@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote
 
 from worker.cli import exit_codes, remote_values
-from worker.cli.door import Away, Door, Form
+from worker.cli.door import Away, Busy, Door, Form
 from worker.cli.event_stream import EventStream, StreamEvent
 from worker.cli.failure import Failure, unknown
 from worker.cli.moment import Moment
@@ -32,6 +32,7 @@ _PAYLOAD_BYTES = 64 * 1024 * 1024
 _SOURCES = ("stdout", "stderr", "worker")
 # Between two tries of what a broken connection has cut.
 _TRIES = 5
+_LONGEST_PAUSE_S = 5.0
 
 
 class RemoteSite:
@@ -241,11 +242,11 @@ class RemoteDoor:
                         yield block
                 if offset < size:
                     raise self._client.away("the answer ended too early")
-            except Away:
+            except (Away, Busy) as error:
                 tries += 1
-                if tries == _TRIES:
+                if tries == _TRIES or error.after_s > _LONGEST_PAUSE_S:
                     raise
-                await _pause(tries)
+                await _pause(tries, error.after_s)
 
 
 def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
@@ -299,10 +300,10 @@ def _no_task(task_id: str) -> Failure:
     return Failure(exit_codes.NO_INPUT, f"no task {task_id[:100]!r}")
 
 
-async def _pause(tries: int) -> None:
+async def _pause(tries: int, least_s: float) -> None:
     import asyncio
 
-    await asyncio.sleep(min(0.2 * 2**tries, 5.0))
+    await asyncio.sleep(max(least_s, min(0.2 * 2**tries, _LONGEST_PAUSE_S)))
 
 
 class _known_script:
