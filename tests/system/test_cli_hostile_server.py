@@ -110,6 +110,22 @@ def test_a_server_that_answers_nonsense_is_69(elsewhere: Path, answer: bytes) ->
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"id": "../../xx"}, {"name": ESCAPES}, {"scopes": [ESCAPES]}, {"state": "good"}, {"role": 1}, {"key": "x"}],
+)
+def test_a_key_that_none_of_ours_can_be_is_69(elsewhere: Path, wrong: dict[str, Any]) -> None:
+    key = {"id": "abcdefgh", "name": "ci", "state": "active", "scopes": ["tasks:read"], "role": None}
+    whole = {**key, "createdAt": "2026-11-21T12:00:00.000Z", "key": f"penstock_abcdefgh_{'a' * 43}"}
+    with answering(whole, "201 Created") as server:
+        assert asked(server, elsewhere, "keys", "create", "ci", "--role", "reader").code == 0
+    with answering({**whole, **wrong}, "201 Created") as server:
+        done = asked(server, elsewhere, "keys", "create", "ci", "--role", "reader")
+        assert (done.code, len(server.requests)) == (69, 1), done.err
+    with answering({"keys": [{**whole, **wrong}], "total": 1}) as server:
+        assert asked(server, elsewhere, "keys", "list").code == (0 if "key" in wrong else 69)
+
+
 def test_a_redirect_is_not_followed(elsewhere: Path) -> None:
     with Hostile(b"") as other, answering({}, "302 Found", Location=f"{other.url}/api/v1/tasks") as server:
         done = asked(server, elsewhere, "tasks")

@@ -15,8 +15,10 @@ from worker.cli import exit_codes
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
     from worker.cli.submitting import Accepted, Request
+    from worker.cli.verdict import Verdict
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
@@ -111,6 +113,12 @@ class Site(Protocol):
 
     def open(self) -> AbstractAsyncContextManager[Door]:
         """Raises Away when nobody answers there."""
+
+    def keys(self) -> AbstractAsyncContextManager[Keyring]:
+        """The API keys. Raises Away when nobody answers there."""
+
+    async def verdict(self, token: str) -> Verdict:
+        """Whether that token (JWT) is accepted. Raises Failure where none is."""
 
     async def scripts(self) -> list[dict[str, Any]]:
         """All scripts, as `scripts --json` lists them."""

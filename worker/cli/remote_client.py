@@ -9,9 +9,9 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import httpx2
 
@@ -21,6 +21,7 @@ from worker.cli.door import Away, Busy
 from worker.cli.failure import Failure
 from worker.cli.server import Server
 
+_T = TypeVar("_T")
 BASE = "/api/v1"
 _TRIES = 3
 _FIRST_PAUSE_S = 0.2
@@ -46,6 +47,20 @@ class Forbidden(Failure):
 
     def __init__(self, message: str) -> None:
         super().__init__(exit_codes.NOT_ALLOWED, f"not allowed: {message}")
+
+
+class Unproven(Failure):
+    """The key or token is not accepted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(exit_codes.NOT_ALLOWED, message)
+
+
+class Conflict(Failure):
+    """What is there does not allow it, says the server."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(exit_codes.DATA, f"conflict: {message}")
 
 
 class Client:
@@ -89,6 +104,17 @@ class Client:
         if again:
             return await self._patiently("POST", path, query, data)
         return await self._json("POST", path, query, data)
+
+    async def delete(self, path: str) -> None:
+        """Twice is the same as once, so that it is repeated when no answer came."""
+        await self._patiently("DELETE", path, None, None)
+
+    def read(self, values: Callable[[], _T]) -> _T:
+        """What a server of ours cannot have sent is told as that."""
+        try:
+            return values()
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise self.not_ours(str(error)[:200]) from None
 
     @asynccontextmanager
     async def stream(
@@ -176,7 +202,7 @@ class Client:
             case 401:
                 what = "the server does not accept the API key" if self._server.key else "the server wants an API key"
                 hint = "give one by PENSTOCK_API_KEY, PENSTOCK_API_KEY_FILE or `penstock login`"
-                raise Failure(exit_codes.NOT_ALLOWED, f"{what}: {hint}")
+                raise Unproven(f"{what}: {hint}")
             case 403:
                 raise Forbidden(message)
             case 404 if code is None:
@@ -186,7 +212,7 @@ class Client:
             case 400 if code in ("script-disabled", "browser-only"):
                 raise Failure(exit_codes.NOT_ALLOWED, message)
             case 409:
-                raise Failure(exit_codes.DATA, f"conflict: {message}")
+                raise Conflict(message)
             case 408 | 429 | 503:
                 raise Busy("the server", f"try again later: {message}", _seconds(response.headers.get("retry-after")))
             case 400 | 413 | 415 | 422 if problems:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 from worker.cli import exit_codes, remote_values
@@ -16,16 +16,18 @@ from worker.cli.failure import Failure, unknown
 from worker.cli.moment import Moment
 from worker.cli.pulled import Pulled
 from worker.cli.remote_client import Client, NotFound
+from worker.cli.remote_keyring import RemoteKeyring
+from worker.cli.verdict import Verdict, remote_verdict
 from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, Status
 
 if TYPE_CHECKING:
+    from worker.cli.keyring import Keyring
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
 
-_T = TypeVar("_T")
 # The most that a server gives at once.
 _PAGE = 200
 _PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -46,17 +48,25 @@ class RemoteSite:
         async with Client(self.server) as client:
             yield RemoteDoor(client)
 
+    @asynccontextmanager
+    async def keys(self) -> AsyncIterator[Keyring]:
+        async with Client(self.server) as client:
+            yield RemoteKeyring(client)
+
+    async def verdict(self, token: str) -> Verdict:
+        return await remote_verdict(self.server, token)
+
     async def scripts(self) -> list[dict[str, Any]]:
         async with Client(self.server) as client:
             found = await client.get("/scripts")
-            return _read(client, lambda: remote_values.scripts(found))
+            return client.read(lambda: remote_values.scripts(found))
 
     async def script(self, name: str) -> dict[str, Any]:
         async with Client(self.server) as client:
             with _known_script(name):
                 whole = await client.get(f"/scripts/{_part(name)}")
                 schema = await client.get(f"/scripts/{_part(name)}/schema")
-            return _read(client, lambda: remote_values.script(whole, schema))
+            return client.read(lambda: remote_values.script(whole, schema))
 
     async def form(self, script: str, *, typed: bool) -> Form:
         # How large a payload may be is for the server to say: here it only has to fit into memory.
@@ -65,7 +75,7 @@ class RemoteSite:
         async with Client(self.server) as client:
             with _known_script(script):
                 schema = await client.get(f"/scripts/{_part(script)}/schema")
-            return Form(_read(client, lambda: remote_values.object_of(schema)), _PAYLOAD_BYTES)
+            return Form(client.read(lambda: remote_values.object_of(schema)), _PAYLOAD_BYTES)
 
 
 class RemoteDoor:
@@ -83,7 +93,7 @@ class RemoteDoor:
             found = await self._client.get(f"/tasks/{task_id}")
         except NotFound:
             raise _no_task(task_id) from None
-        return _read(self._client, lambda: remote_values.task(found))
+        return self._client.read(lambda: remote_values.task(found))
 
     async def tasks(self, *, script: str | None, status: Status | None, limit: int, before: str | None) -> TaskPage:
         from worker.model import TaskPage
@@ -94,7 +104,7 @@ class RemoteDoor:
         while True:
             some = {**asked, "limit": str(min(_PAGE, limit - len(tasks))), **({"cursor": before} if before else {})}
             found = await self._client.get("/tasks", some)
-            page = _read(self._client, lambda found=found: remote_values.page(found))  # type: ignore[misc]
+            page = self._client.read(lambda found=found: remote_values.page(found))  # type: ignore[misc]
             tasks += page.tasks[: limit - len(tasks)]
             before = page.next
             if before is None or len(tasks) == limit:
@@ -119,7 +129,7 @@ class RemoteDoor:
             found = await self._client.post(
                 f"/scripts/{_part(request.script)}/execute", body, {"async": "true"}, again=True
             )
-        task_id, created = _read(self._client, lambda: remote_values.accepted(found))
+        task_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(task_id, created, True)
 
     async def rerun(self, task_id: str) -> Accepted:
@@ -131,12 +141,12 @@ class RemoteDoor:
             found = await self._client.post(f"/tasks/{task_id}/rerun", {}, again=False)
         except NotFound:
             raise _no_task(task_id) from None
-        new_id, created = _read(self._client, lambda: remote_values.accepted(found))
+        new_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(new_id, created, True)
 
     async def overview(self) -> Overview:
         found = await self._client.get("/status")
-        return _read(self._client, lambda: remote_values.overview(found))
+        return self._client.read(lambda: remote_values.overview(found))
 
     async def audit(
         self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
@@ -153,7 +163,7 @@ class RemoteDoor:
             "cursor": before,
         }
         found = await self._client.get("/audit", {name: value for name, value in asked.items() if value is not None})
-        return _read(self._client, lambda: remote_values.audit_page(found))
+        return self._client.read(lambda: remote_values.audit_page(found))
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         for task_id in task_ids:
@@ -179,8 +189,8 @@ class RemoteDoor:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise self._client.not_ours("that is no stream of events")
             async for block in response.aiter_raw():
-                for event in _read(self._client, lambda block=block: list(stream.feed(block))):  # type: ignore[misc]
-                    part = _read(self._client, lambda event=event: _part_of(event, run))  # type: ignore[misc]
+                for event in self._client.read(lambda block=block: list(stream.feed(block))):  # type: ignore[misc]
+                    part = self._client.read(lambda event=event: _part_of(event, run))  # type: ignore[misc]
                     if part is not None:
                         yield part
                     if isinstance(part, LiveEnd):
@@ -214,7 +224,7 @@ class RemoteDoor:
             if not task.status.final:
                 raise
             return Cancelled(CancelOutcome.FINAL, task.status, task.runs[-1].worker)
-        return _read(self._client, lambda: remote_values.cancelled(found))
+        return self._client.read(lambda: remote_values.cancelled(found))
 
     async def _file(self, path: str, query: dict[str, str], offset: int, size: int) -> BinaryIO:
         """Bytes `offset` to `size` of it, for a thread. FileNotFoundError when there is none."""
@@ -273,14 +283,6 @@ def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
         if status.final:
             return LiveEnd(event.id, status)
     return None
-
-
-def _read(client: Client, values: Callable[[], _T]) -> _T:
-    """What a server of ours cannot have sent is told as that."""
-    try:
-        return values()
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise client.not_ours(str(error)[:200]) from None
 
 
 def _one_object(payload: bytes) -> bytes:
