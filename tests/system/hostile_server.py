@@ -59,6 +59,6 @@ class Hostile:
 
 
 def http(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    given = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close", **headers}
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in given.items())
+    own = {"Content_Type": "application/json", "Content_Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in {**own, **headers}.items())
     return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body

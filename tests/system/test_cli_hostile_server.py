@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,22 @@ def test_a_server_that_answers_nonsense_is_69(elsewhere: Path, answer: bytes) ->
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"id": "../../xx"}, {"name": ESCAPES}, {"scopes": [ESCAPES]}, {"state": "good"}, {"role": 1}, {"key": "x"}],
+)
+def test_a_key_that_none_of_ours_can_be_is_69(elsewhere: Path, wrong: dict[str, Any]) -> None:
+    key = {"id": "abcdefgh", "name": "ci", "state": "active", "scopes": ["tasks:read"], "role": None}
+    whole = {**key, "createdAt": "2026-11-21T12:00:00.000Z", "key": f"penstock_abcdefgh_{'a' * 43}"}
+    with answering(whole, "201 Created") as server:
+        assert asked(server, elsewhere, "keys", "create", "ci", "--role", "reader").code == 0
+    with answering({**whole, **wrong}, "201 Created") as server:
+        done = asked(server, elsewhere, "keys", "create", "ci", "--role", "reader")
+        assert (done.code, len(server.requests)) == (69, 1), done.err
+    with answering({"keys": [{**whole, **wrong}], "total": 1}) as server:
+        assert asked(server, elsewhere, "keys", "list").code == (0 if "key" in wrong else 69)
+
+
 def test_a_redirect_is_not_followed(elsewhere: Path) -> None:
     with Hostile(b"") as other, answering({}, "302 Found", Location=f"{other.url}/api/v1/tasks") as server:
         done = asked(server, elsewhere, "tasks")
@@ -149,6 +167,55 @@ def test_what_was_not_answered_is_submitted_again_with_the_same_id(elsewhere: Pa
         assert [request.split(b"\r\n")[0] for request in server.requests] == [
             b"POST /api/v1/scripts/echo/execute?async=true HTTP/1.1"
         ] * 2
+
+
+@pytest.mark.parametrize(
+    "command", [("logs", "-f", "a"), ("logs", "-f", "--tail", "9", "a"), ("run", "echo", "--id", "a")]
+)
+def test_who_follows_comes_again_when_the_server_asks_for_it(elsewhere: Path, command: tuple[str, ...]) -> None:
+    """Stream and log are refused at first, with the time after which to come again."""
+    refused: set[bytes] = set()
+    came_s: dict[bytes, list[float]] = defaultdict(list)
+    line = {"taskId": "a", "runId": 0, "source": "stdout", "line": "hi", "time": None}
+    done = {"taskId": "a", "runId": 0, "status": "completed"}
+    log = f"id: 0.log.1.3\nevent: log\ndata: {json.dumps(line)}\n\n"
+    end = f"id: 0.done\nevent: done\ndata: {json.dumps(done)}\n\n"
+
+    def answer(head: bytes, number: int) -> bytes:
+        what = head.split()[1].rpartition(b"/")[2]
+        came_s[what].append(time.monotonic())
+        if what not in refused and what in (b"stream", b"log?run=0"):
+            refused.add(what)
+            status = "503 Service Unavailable" if what == b"stream" else "429 Too Many Requests"
+            return http(b'{"error": "x", "message": "busy", "problems": []}', status, Retry_After="1")
+        match what:
+            case b"stream":
+                seen = b"0.log.1.3" in head
+                return http((end if seen else log + end).encode(), Content_Type="text/event-stream")
+            case b"log?run=0":
+                return http(b"ho\n", "206 Partial Content", Content_Range="bytes 3-5/6")
+            case b"execute?async=true":
+                return http(json.dumps({"taskId": "a", "created": True}).encode(), "202 Accepted")
+        status = "completed" if len(came_s[b"stream"]) > 1 else "running"
+        return http(json.dumps(document(status=status, run={"status": status, "logBytes": 6})).encode())
+
+    with Hostile(answer) as server:
+        shown = asked(server, elsewhere, *command)
+    assert (shown.code, shown.out) == (0, "hi\nho\n"), shown.err
+    assert "the server asks to wait" in shown.err
+    first, second = came_s[b"stream"][:2]
+    assert second - first >= 1.0
+
+
+def test_who_follows_does_not_wait_for_a_server_that_asks_for_too_long(elsewhere: Path) -> None:
+    def answer(head: bytes, number: int) -> bytes:
+        if b"/stream" in head:
+            return http(b'{"error": "x", "message": "busy"}', "503 Service Unavailable", Retry_After="3600")
+        return http(json.dumps(document(status="running", run={"status": "running"})).encode())
+
+    with Hostile(answer) as server:
+        shown = asked(server, elsewhere, "logs", "-f", "a")
+    assert (shown.code, "busy" in shown.err) == (75, True), shown.err
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/x", "a/../../b", "a\x1b[2J", ".", "a//b", ""])

@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.system.conftest import Deployment, finish
 from tests.system.hostile_server import Hostile
 from tests.system.http_client import Api, make_key, running_api
 from tests.system.remote import Remote
 from tests.system.site import DEADLINE_S
+from tests.system.test_docs import fits
 
 pytestmark = pytest.mark.xdist_group("cli-remote")
 
@@ -33,7 +36,14 @@ TEXT = {"type": "object", "properties": {"text": {"type": "string"}, "count": {"
 @pytest.fixture(scope="module")
 def site(shared_deployment: Deployment) -> Deployment:
     site = shared_deployment
-    site.file("config/penstock.yaml", "api: {port: 0}\nworker: {shutdownGrace: 300ms, queues: [penstock]}\n")
+    settings = "api: {port: 0}\nworker: {shutdownGrace: 300ms, queues: [penstock]}\n"
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    site.file("config/token-key.pem", pem.decode())
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    site.file("config/token-key.pub", public.decode())
+    jwt = "auth: {jwt: {issuer: https://id.example, audience: penstock, keyFile: config/token-key.pub}}\n"
+    site.file("config/penstock.yaml", settings + jwt)
     site.script("echo", "cat", TEXT, **QUIET)
     for code in range(4):
         site.script(f"ends-with-{code}", f"exit {code}", **QUIET)
@@ -394,3 +404,45 @@ def test_the_audit_is_the_same_here_and_there(site: Deployment, remote: Remote, 
         400
     ] * 5
     assert api.with_key(None).get("/audit").error[0] == 401
+
+
+def test_keys_are_made_rotated_and_revoked_there_as_here(site: Deployment, remote: Remote, elsewhere: Path) -> None:
+    made = remote.penstock("keys", "create", "ci", "--role", "reader", "--for", "90d", "--json")
+    assert made.code == 0, made.err
+    key = fits("key-made", made.out)
+    ci = Remote(elsewhere, remote.url, key["key"])
+    assert ci.penstock("tasks").code == 0
+    assert ci.penstock("keys", "list").code == 77
+    here, there = site.penstock("keys", "list", "--json"), remote.penstock("keys", "list", "--json")
+    assert (there.code, fits("keys", there.out)["keys"]) == (0, here.json["keys"]), there.err
+    assert key["key"] not in there.out
+    rotated = remote.penstock("keys", "rotate", key["id"], "--now")
+    assert rotated.code == 0, rotated.err
+    new_id = rotated.out.split("_")[1]
+    assert ci.penstock("tasks").code == 77
+    assert remote.penstock("keys", "rotate", key["id"]).code == 66
+    assert remote.penstock("keys", "rotate", "../audit").code == 66
+    revoked = remote.penstock("keys", "revoke", new_id, "zzzzzzzz", "../x\x1b[2J", "--json")
+    outcomes = [one["outcome"] for one in fits("keys-revoked", revoked.out)["keys"]]
+    assert (revoked.code, outcomes) == (66, ["revoked", "unknown", "unknown"])
+    assert "revoked" in remote.penstock("keys", "list", "--all").out
+    assert new_id not in remote.penstock("keys", "list").out
+    for penstock in (site.penstock, remote.penstock):
+        assert [penstock("keys", "create", "x", *more).code for more in ((), ("--role", "no-such"))] == [64, 64]
+
+
+def test_a_token_is_issued_in_the_folder_and_shown_to_the_server(
+    site: Deployment, remote: Remote, elsewhere: Path
+) -> None:
+    folder = Remote(site.home, remote.url, remote.key)
+    arguments = ("--key-file", str(site.home / "config/token-key.pem"), "--scope", "tasks:read")
+    issued = folder.penstock("tokens", "issue", "bot", *arguments)
+    assert issued.code == 0, issued.err
+    token = issued.out.strip()
+    shown = remote.penstock("tokens", "show", "--json", stdin=token.encode())
+    assert shown.code == 0, shown.err
+    assert fits("token-shown", shown.out)["principal"] == {"name": "bot", "scopes": ["tasks:read"]}
+    changed = f"{token[:-8]}{'A' if token[-8] != 'A' else 'B'}{token[-7:]}"
+    wrong = remote.penstock("tokens", "show", stdin=changed.encode())
+    assert (wrong.code, "does not accept it" in wrong.err, "sub:" in wrong.out) == (77, True, True), wrong.err
+    assert remote.penstock("tokens", "show", stdin=b"penstock_abcdefgh_no-token").code == 65

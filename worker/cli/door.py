@@ -15,8 +15,10 @@ from worker.cli import exit_codes
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
     from worker.cli.submitting import Accepted, Request
+    from worker.cli.verdict import Verdict
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
@@ -25,9 +27,28 @@ if TYPE_CHECKING:
 class Away(Failure):
     """Whoever keeps the tasks does not answer for now; what only reads may be asked again."""
 
+    after_s = 0.0
+
     def __init__(self, who: str, message: str) -> None:
         self.who = who
         super().__init__(exit_codes.UNAVAILABLE, message)
+
+    @property
+    def state(self) -> str:
+        return f"{self.who} does not answer; waiting for it"
+
+
+class Busy(Failure):
+    """Whoever keeps the tasks asks us to come again, `after_s` later at the earliest."""
+
+    def __init__(self, who: str, message: str, after_s: float) -> None:
+        self.who = who
+        self.after_s = after_s
+        super().__init__(exit_codes.TRY_AGAIN, message)
+
+    @property
+    def state(self) -> str:
+        return f"{self.who} asks to wait; trying again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +60,7 @@ class Form:
 
 
 class Door(Protocol):
-    """Every call may raise Away, and Failure with the exit code of what is wrong.
+    """Every call may raise Away or Busy, and Failure with the exit code of what is wrong.
 
     `patience_s`: how long who follows waits for one that went away.
     """
@@ -92,6 +113,12 @@ class Site(Protocol):
 
     def open(self) -> AbstractAsyncContextManager[Door]:
         """Raises Away when nobody answers there."""
+
+    def keys(self) -> AbstractAsyncContextManager[Keyring]:
+        """The API keys. Raises Away when nobody answers there."""
+
+    async def verdict(self, token: str) -> Verdict:
+        """Whether that token (JWT) is accepted. Raises Failure where none is."""
 
     async def scripts(self) -> list[dict[str, Any]]:
         """All scripts, as `scripts --json` lists them."""

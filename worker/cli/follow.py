@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from worker.cli.door import Away, Door
+from worker.cli.door import Away, Busy, Door
 from worker.cli.failure import Failure
 from worker.cli.output import LogOutput
 from worker.cli.terminal import local_time
@@ -55,18 +55,18 @@ async def follow(
     """Show the log from `place` on, with all further runs, until the task is final; its record.
 
     `place` moves along. `output` None shows nothing and only waits. `tell` hears what a person should know besides.
-    Raises Away when nobody answers for `patience_s` (of the door, unless given), Failure (66) when the task was
-    removed meanwhile.
+    Raises Away or Busy when it gets no answer for `patience_s` (of the door, unless given), Failure (66) when the task
+    was removed meanwhile.
     """
     patience_s = door.patience_s if patience_s is None else patience_s
     async with _waiting_told(door, task_id, tell):
         while True:
             read = partial(_follow_run, door, task_id, output, tell, place)
-            await _patiently(read, tell, patience_s)
-            task = await _patiently(partial(_ended, door, task_id, place.run), tell, patience_s)
+            await patiently(read, tell, patience_s)
+            task = await patiently(partial(_ended, door, task_id, place.run), tell, patience_s)
             run = task.runs[place.run]
             if output:
-                await _show_rest(door, task_id, run, output, tell, place)
+                await _show_rest(door, task_id, run, output, tell, place, patience_s)
             if task.status in FINAL and task.runs[-1].number == place.run:
                 return task
             tell(f"run {run.number} ended: {run.status.value} ({run.reason}); another one follows")
@@ -95,8 +95,11 @@ async def _follow_run(
                     return
 
 
-async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None], patience_s: float) -> _T:
-    """Call again while the store is away, for a while. For calls that go on where they were."""
+async def patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], None], patience_s: float) -> _T:
+    """Call again while there is no answer, for a while, and not before it is asked for.
+
+    For calls that go on where they were.
+    """
     loop = asyncio.get_running_loop()
     away_since_s: float | None = None
     pause_s = _FIRST_PAUSE_S
@@ -104,14 +107,15 @@ async def _patiently(call: Callable[[], Awaitable[_T]], tell: Callable[[str], No
         called_s = loop.time()
         try:
             return await call()
-        except Away as error:
+        except (Away, Busy) as error:
             # A call that lasted has found the store there in between.
             if away_since_s is None or loop.time() - called_s > patience_s:
                 away_since_s, pause_s = loop.time(), _FIRST_PAUSE_S
-                tell(f"{error.who} does not answer; waiting for it")
-            elif loop.time() - away_since_s > patience_s:
+                tell(error.state)
+            left_s = away_since_s + patience_s - loop.time()
+            if left_s < 0 or error.after_s > left_s:
                 raise
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(max(pause_s, error.after_s))
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
 
 
@@ -128,7 +132,13 @@ async def _ended(door: Door, task_id: str, number: int) -> Task:
 
 
 async def _show_rest(
-    door: Door, task_id: str, run: Run, output: LogOutput, tell: Callable[[str], None], place: Place
+    door: Door,
+    task_id: str,
+    run: Run,
+    output: LogOutput,
+    tell: Callable[[str], None],
+    place: Place,
+    patience_s: float,
 ) -> None:
     """What of the finished log was not seen live."""
     if place.shown >= run.log_bytes:
@@ -136,7 +146,7 @@ async def _show_rest(
         return
     output.end_line(drop=True)  # it is in the rest
     try:
-        file = await door.kept_log(task_id, run, place.shown)
+        file = await patiently(partial(door.kept_log, task_id, run, place.shown), tell, patience_s)
     except FileNotFoundError:
         tell(f"{run.log_bytes - place.shown} bytes of the log are not shown: it is kept where the worker ran")
         return

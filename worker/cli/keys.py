@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli import exit_codes
 from worker.cli.moment import Moment, MomentType
 from worker.cli.options import json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
-    from worker.config import Settings
-    from worker.daemons.wiring import Store
-    from worker.model.api_key import ApiKey, NewKey
-    from worker.store.api_keys import ApiKeys, CreatedKey
+    from worker.cli.door import Site
+    from worker.cli.keyring import MadeKey, SeenKey
+    from worker.model.api_key import NewKey
 
-_T = TypeVar("_T")
 _DAY_S = 24 * 3600.0
 
 
@@ -47,8 +44,8 @@ def command() -> None:
 @click.option("--role", metavar="ROLE", help="reader, operator, admin, or one of auth.roles.")
 @click.option("--for", "ttl", metavar="DURATION", type=MomentType(after=True), help="It ends after that long.")
 @json_option("the key with its text")
-@click.pass_obj
-def create(home: Path, name: str, scopes: tuple[str, ...], role: str | None, ttl: Moment | None, as_json: bool) -> int:
+@pass_site
+def create(site: Site, name: str, scopes: tuple[str, ...], role: str | None, ttl: Moment | None, as_json: bool) -> int:
     """Make a key and print it, this once.
 
     NAME is for people and for the records of what the key did; several keys may share one. Without --for it works
@@ -59,24 +56,21 @@ def create(home: Path, name: str, scopes: tuple[str, ...], role: str | None, ttl
       penstock keys create ci --scope scripts:execute:sign-file --scope tasks:read --for 90d
       penstock keys create backup --role operator > key.txt
     """
-    from worker.config import load_settings
     from worker.model.api_key import NewKey
 
-    settings = load_settings(home)
-    _check_role(settings, role)
     try:
-        new = NewKey(name, frozenset(scopes), role, ttl.after_s if ttl else None, _user())
+        new = NewKey(name, frozenset(scopes), role, ttl.after_s if ttl else None)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    _tell_new(asyncio.run(_create(settings, new)), as_json)
+    _tell_new(asyncio.run(_create(site, new)), as_json)
     return exit_codes.COMPLETED
 
 
 @command.command("list")
 @click.option("-a", "--all", "every", is_flag=True, help="Also those that are revoked or expired.")
 @json_option("{keys}")
-@click.pass_obj
-def list_keys(home: Path, every: bool, as_json: bool) -> int:
+@pass_site
+def list_keys(site: Site, every: bool, as_json: bool) -> int:
     """List the keys, newest first; never the secret part.
 
     \b
@@ -84,15 +78,15 @@ def list_keys(home: Path, every: bool, as_json: bool) -> int:
       penstock keys list
       penstock keys list --all --json | jq -r '.keys[] | select(.state == "revoked").id'
     """
-    found, now = asyncio.run(_list(home))
-    shown = [key for key in found if every or key.works(now)]
+    found = asyncio.run(_list(site))
+    shown = [seen for seen in found if every or seen.state == "active"]
     if as_json:
         from worker.cli.document import api_key
         from worker.cli.terminal import print_json
 
-        print_json({"keys": [api_key(key, now) for key in shown]})
+        print_json({"keys": [api_key(seen.key, seen.state) for seen in shown]})
     else:
-        _table(shown, now)
+        _table(shown)
         if len(shown) < len(found):
             from worker.cli.notice import notice
 
@@ -103,8 +97,8 @@ def list_keys(home: Path, every: bool, as_json: bool) -> int:
 @command.command("revoke")
 @click.argument("key_ids", metavar="ID...", nargs=-1, required=True)
 @json_option("{keys}, each with its outcome,")
-@click.pass_obj
-def revoke(home: Path, key_ids: tuple[str, ...], as_json: bool) -> int:
+@pass_site
+def revoke(site: Site, key_ids: tuple[str, ...], as_json: bool) -> int:
     """End keys, at once.
 
     From the next call on they are refused. Twice is the same as once. Exit code 66 when an id is unknown; the others
@@ -114,7 +108,7 @@ def revoke(home: Path, key_ids: tuple[str, ...], as_json: bool) -> int:
     Examples:
       penstock keys revoke k5x2mq7a
     """
-    done = asyncio.run(_revoke(home, key_ids))
+    done = asyncio.run(_revoke(site, key_ids))
     outcomes = [(id, "revoked" if one else "unknown") for id, one in zip(key_ids, done, strict=True)]
     if as_json:
         from worker.cli.terminal import print_json
@@ -138,8 +132,8 @@ def revoke(home: Path, key_ids: tuple[str, ...], as_json: bool) -> int:
     "--for", "ttl", metavar="DURATION", type=MomentType(after=True), help="How long the new one works [as the old]."
 )
 @json_option("the new key with its text")
-@click.pass_obj
-def rotate(home: Path, key_id: str, overlap: Moment | None, at_once: bool, ttl: Moment | None, as_json: bool) -> int:
+@pass_site
+def rotate(site: Site, key_id: str, overlap: Moment | None, at_once: bool, ttl: Moment | None, as_json: bool) -> int:
     """Make a key in the place of another, and print it, this once.
 
     It has the name, the scopes and the role of the old one, which works until the overlap is over: time to tell
@@ -153,7 +147,7 @@ def rotate(home: Path, key_id: str, overlap: Moment | None, at_once: bool, ttl: 
     if overlap and at_once:
         raise click.UsageError("--overlap and --now exclude each other")
     overlap_s = 0.0 if at_once else (overlap.after_s or 0.0) if overlap else _DAY_S
-    _tell_new(asyncio.run(_rotate(home, key_id, overlap_s, ttl.after_s if ttl else None)), as_json)
+    _tell_new(asyncio.run(_rotate(site, key_id, overlap_s, ttl.after_s if ttl else None)), as_json)
     return exit_codes.COMPLETED
 
 
@@ -186,114 +180,42 @@ def hash_password() -> int:
     return exit_codes.COMPLETED
 
 
-async def _create(settings: Settings, new: NewKey) -> CreatedKey:
-    async def make(keys: ApiKeys, store: Store) -> CreatedKey:
-        created = await keys.create(new)
-        await _record(settings, store, "keys.create", created.key.id, detail=_about(created.key))
-        return created
-
-    return await _with_keys(settings, make)
+async def _create(site: Site, new: NewKey) -> MadeKey:
+    async with site.keys() as keys:
+        return await keys.create(new)
 
 
-async def _list(home: Path) -> tuple[tuple[ApiKey, ...], int]:
-    from worker.config import load_settings
-
-    async def read(keys: ApiKeys, _: Store) -> tuple[tuple[ApiKey, ...], int]:
-        return await keys.list(), await keys.now()
-
-    return await _with_keys(load_settings(home), read)
+async def _list(site: Site) -> tuple[SeenKey, ...]:
+    async with site.keys() as keys:
+        return await keys.list()
 
 
-async def _revoke(home: Path, key_ids: tuple[str, ...]) -> list[bool]:
-    from worker.config import load_settings
-    from worker.store import InvalidName
-
-    settings = load_settings(home)
-
-    async def end(keys: ApiKeys, store: Store) -> list[bool]:
-        done = []
-        for id in key_ids:
-            try:
-                done.append(await keys.revoke(id))
-            except InvalidName:
-                done.append(False)
-            await _record(settings, store, "keys.revoke", id, done=done[-1])
-        return done
-
-    return await _with_keys(settings, end)
+async def _revoke(site: Site, key_ids: tuple[str, ...]) -> list[bool]:
+    async with site.keys() as keys:
+        return [await keys.revoke(id) for id in key_ids]
 
 
-async def _rotate(home: Path, key_id: str, overlap_s: float, ttl_s: float | None) -> CreatedKey:
-    from worker.cli.failure import Failure
-    from worker.config import load_settings
-    from worker.store import InvalidName
-    from worker.store.api_keys import UnknownKey
-
-    settings = load_settings(home)
-
-    async def replace(keys: ApiKeys, store: Store) -> CreatedKey:
-        try:
-            created = await keys.rotate(key_id, overlap_s=overlap_s, ttl_s=ttl_s)
-        except (InvalidName, UnknownKey):
-            await _record(settings, store, "keys.rotate", key_id, done=False)
-            message = f"no active key {key_id[:100]!r} that was not rotated before"
-            raise Failure(exit_codes.NO_INPUT, message) from None
-        await _record(settings, store, "keys.rotate", key_id, detail=f"by {created.key.id}, {_about(created.key)}")
-        return created
-
-    return await _with_keys(settings, replace)
+async def _rotate(site: Site, key_id: str, overlap_s: float, ttl_s: float | None) -> MadeKey:
+    async with site.keys() as keys:
+        return await keys.rotate(key_id, overlap_s=overlap_s, ttl_s=ttl_s)
 
 
-async def _with_keys(settings: Settings, call: Callable[[ApiKeys, Store], Awaitable[_T]]) -> _T:
-    from worker.cli.deployment import opened
-    from worker.store.api_keys import ApiKeys
-
-    async with opened(settings) as store:
-        return await call(ApiKeys(store.redis), store)
-
-
-async def _record(
-    settings: Settings, store: Store, action: str, target: str, *, done: bool = True, detail: str = ""
-) -> None:
-    from worker.cli.local import entry, record
-
-    await record(settings, store, [entry(action, target, done=done, detail=detail)])
-
-
-def _check_role(settings: Settings, role: str | None) -> None:
-    from worker.cli.failure import unknown
-    from worker.model.access import ROLES
-
-    known = [*ROLES, *settings.auth.roles]
-    if role is not None and role not in known:
-        raise unknown("role", role, known)
-
-
-def _user() -> str:
-    from worker.cli.local import local_principal
-
-    return local_principal().name
-
-
-def _about(key: ApiKey) -> str:
-    return f"{key.name}: {' '.join([*([key.role] if key.role else []), *sorted(key.scopes)])}"
-
-
-def _tell_new(created: CreatedKey, as_json: bool) -> None:
+def _tell_new(created: MadeKey, as_json: bool) -> None:
     from worker.cli.document import api_key
+    from worker.cli.keyring import about
     from worker.cli.notice import notice
     from worker.cli.terminal import local_time, print_json
 
     key = created.key
     if as_json:
-        print_json({**api_key(key, key.created_at), "key": created.text})
+        print_json({**api_key(key, "active"), "key": created.text})
         return
     click.echo(created.text)
     until = f"works until {local_time(key.expires_at)}" if key.expires_at else "works until it is revoked"
-    notice(f"key {key.id} ({_about(key)}) {until}; keep it now, nobody can show it again")
+    notice(f"key {key.id} ({about(key)}) {until}; keep it now, nobody can show it again")
 
 
-def _table(keys: list[ApiKey], now: int) -> None:
+def _table(keys: list[SeenKey]) -> None:
     from engine.log.text import printable
     from worker.cli.terminal import local_time, table
 
@@ -301,13 +223,13 @@ def _table(keys: list[ApiKey], now: int) -> None:
         [
             key.id,
             printable(key.name, 40),
-            key.state(now),
+            state,
             printable(" ".join([*([f"role {key.role}"] if key.role else []), *sorted(key.scopes)]), 60),
             local_time(key.created_at),
             local_time(key.expires_at),
             local_time(key.last_used_at),
         ]
-        for key in keys
+        for key, state in ((seen.key, seen.state) for seen in keys)
     ]
     head = ["ID", "NAME", "STATE", "MAY", "CREATED", "EXPIRES", "LAST USED"]
     click.echo(table(head, rows, sys.stdout), color=True)

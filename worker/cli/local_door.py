@@ -15,8 +15,10 @@ from worker.cli.door import Door, Form
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
     from worker.cli.submitting import Accepted, Request
+    from worker.cli.verdict import Verdict
     from worker.config import Settings
     from worker.daemons.wiring import Deployment, Store
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
@@ -67,6 +69,18 @@ class LocalSite:
             # An embedded store that does not run is no news.
             if not self.settings.embedded:
                 notice(f"registered scripts are not seen: {error}")
+
+    @asynccontextmanager
+    async def keys(self) -> AsyncIterator[Keyring]:
+        from worker.cli.local_keyring import LocalKeyring
+
+        async with opened(self.settings) as store:
+            yield LocalKeyring(self.settings, store)
+
+    async def verdict(self, token: str) -> Verdict:
+        from worker.cli.verdict import local_verdict
+
+        return local_verdict(self.settings, token)
 
     async def scripts(self) -> list[dict[str, Any]]:
         from worker.config.script_document import script_summary

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -84,12 +85,13 @@ async def _print_kept(door: Door, task: Task, run: Run, output: LogOutput, tail:
 
 
 async def _print_live(door: Door, task: Task, run: Run, output: LogOutput, following: bool, tail: int | None) -> None:
-    from worker.cli.follow import Place, follow
+    from worker.cli.follow import Place, follow, patiently
     from worker.cli.notice import notice
 
     place = Place(run.number, whole=False)
     if not following or tail is not None:
-        so_far = await _so_far(door, task.id, place)
+        look = partial(_so_far, door, task.id, run.number)
+        so_far, place = await (patiently(look, notice, door.patience_s) if following else look())
         if not following and not so_far:
             notice(f"task {task.id} is {run.status.value} and has written nothing so far")
         output.write(so_far if tail is None else _last_lines(so_far.splitlines(keepends=True), tail))
@@ -97,10 +99,12 @@ async def _print_live(door: Door, task: Task, run: Run, output: LogOutput, follo
         await follow(door, task.id, output, notice, place)
 
 
-async def _so_far(door: Door, task_id: str, place: Place) -> bytes:
-    """What the live log has now; `place` is moved behind it."""
+async def _so_far(door: Door, task_id: str, number: int) -> tuple[bytes, Place]:
+    """What the live log has now, and the place behind it."""
+    from worker.cli.follow import Place
     from worker.model import LiveGap, LiveLines
 
+    place = Place(number, whole=False)
     found: list[bytes] = []
     begun_ms = time.time_ns() // 1_000_000
     async with aclosing(door.live_log(task_id, place.run, place.after)) as parts:
@@ -123,7 +127,7 @@ async def _so_far(door: Door, task_id: str, place: Place) -> bytes:
                     place.after = part.id
                 case _:
                     break
-    return b"".join(found)
+    return b"".join(found), place
 
 
 def _last_lines(lines: Iterable[bytes], count: int) -> bytes:

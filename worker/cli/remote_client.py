@@ -9,18 +9,19 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import httpx2
 
 from engine.errors import PayloadError, Problem
 from worker.cli import exit_codes
-from worker.cli.door import Away
+from worker.cli.door import Away, Busy
 from worker.cli.failure import Failure
 from worker.cli.server import Server
 
+_T = TypeVar("_T")
 BASE = "/api/v1"
 _TRIES = 3
 _FIRST_PAUSE_S = 0.2
@@ -32,14 +33,6 @@ _ANSWER_BYTES = 64 * 1024 * 1024
 _PROBLEM_BYTES = 1024 * 1024
 # Comments come every 15 seconds where nothing else does.
 _SILENCE_S = 45.0
-
-
-class Busy(Failure):
-    """The server asks us to come again; `after_s` later, if it says when."""
-
-    def __init__(self, message: str, after_s: float | None) -> None:
-        self.after_s = after_s
-        super().__init__(exit_codes.TRY_AGAIN, message)
 
 
 class NotFound(Failure):
@@ -54,6 +47,20 @@ class Forbidden(Failure):
 
     def __init__(self, message: str) -> None:
         super().__init__(exit_codes.NOT_ALLOWED, f"not allowed: {message}")
+
+
+class Unproven(Failure):
+    """The key or token is not accepted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(exit_codes.NOT_ALLOWED, message)
+
+
+class Conflict(Failure):
+    """What is there does not allow it, says the server."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(exit_codes.DATA, f"conflict: {message}")
 
 
 class Client:
@@ -98,6 +105,17 @@ class Client:
             return await self._patiently("POST", path, query, data)
         return await self._json("POST", path, query, data)
 
+    async def delete(self, path: str) -> None:
+        """Twice is the same as once, so that it is repeated when no answer came."""
+        await self._patiently("DELETE", path, None, None)
+
+    def read(self, values: Callable[[], _T]) -> _T:
+        """What a server of ours cannot have sent is told as that."""
+        try:
+            return values()
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise self.not_ours(str(error)[:200]) from None
+
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -130,10 +148,9 @@ class Client:
                 if number == _TRIES - 1:
                     raise
                 pause_s = _FIRST_PAUSE_S * 3**number * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-                asked_s = error.after_s if isinstance(error, Busy) else None
-                if asked_s is not None and asked_s > _LONGEST_PAUSE_S:
+                if error.after_s > _LONGEST_PAUSE_S:
                     raise
-                await asyncio.sleep(max(pause_s, asked_s or 0.0))
+                await asyncio.sleep(max(pause_s, error.after_s))
         raise AssertionError("unreachable")
 
     async def _json(self, method: str, path: str, query: Mapping[str, Any] | None, body: bytes | None) -> Any:
@@ -185,7 +202,7 @@ class Client:
             case 401:
                 what = "the server does not accept the API key" if self._server.key else "the server wants an API key"
                 hint = "give one by PENSTOCK_API_KEY, PENSTOCK_API_KEY_FILE or `penstock login`"
-                raise Failure(exit_codes.NOT_ALLOWED, f"{what}: {hint}")
+                raise Unproven(f"{what}: {hint}")
             case 403:
                 raise Forbidden(message)
             case 404 if code is None:
@@ -195,9 +212,9 @@ class Client:
             case 400 if code in ("script-disabled", "browser-only"):
                 raise Failure(exit_codes.NOT_ALLOWED, message)
             case 409:
-                raise Failure(exit_codes.DATA, f"conflict: {message}")
+                raise Conflict(message)
             case 408 | 429 | 503:
-                raise Busy(f"try again later: {message}", _seconds(response.headers.get("retry-after")))
+                raise Busy("the server", f"try again later: {message}", _seconds(response.headers.get("retry-after")))
             case 400 | 413 | 415 | 422 if problems:
                 raise PayloadError(problems)
             case 400 | 413 | 415 | 422:
@@ -258,8 +275,8 @@ def _certificate(error: BaseException | None) -> str | None:
     return None
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None
+def _seconds(text: str | None) -> float:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _no_constant(text: str) -> NoReturn:

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 from worker.cli import exit_codes, remote_values
-from worker.cli.door import Away, Door, Form
+from worker.cli.door import Away, Busy, Door, Form
 from worker.cli.event_stream import EventStream, StreamEvent
 from worker.cli.failure import Failure, unknown
 from worker.cli.moment import Moment
 from worker.cli.pulled import Pulled
 from worker.cli.remote_client import Client, NotFound
+from worker.cli.remote_keyring import RemoteKeyring
+from worker.cli.verdict import Verdict, remote_verdict
 from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, Status
 
 if TYPE_CHECKING:
+    from worker.cli.keyring import Keyring
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
 
-_T = TypeVar("_T")
 # The most that a server gives at once.
 _PAGE = 200
 _PAYLOAD_BYTES = 64 * 1024 * 1024
 _SOURCES = ("stdout", "stderr", "worker")
 # Between two tries of what a broken connection has cut.
 _TRIES = 5
+_LONGEST_PAUSE_S = 5.0
 
 
 class RemoteSite:
@@ -45,17 +48,25 @@ class RemoteSite:
         async with Client(self.server) as client:
             yield RemoteDoor(client)
 
+    @asynccontextmanager
+    async def keys(self) -> AsyncIterator[Keyring]:
+        async with Client(self.server) as client:
+            yield RemoteKeyring(client)
+
+    async def verdict(self, token: str) -> Verdict:
+        return await remote_verdict(self.server, token)
+
     async def scripts(self) -> list[dict[str, Any]]:
         async with Client(self.server) as client:
             found = await client.get("/scripts")
-            return _read(client, lambda: remote_values.scripts(found))
+            return client.read(lambda: remote_values.scripts(found))
 
     async def script(self, name: str) -> dict[str, Any]:
         async with Client(self.server) as client:
             with _known_script(name):
                 whole = await client.get(f"/scripts/{_part(name)}")
                 schema = await client.get(f"/scripts/{_part(name)}/schema")
-            return _read(client, lambda: remote_values.script(whole, schema))
+            return client.read(lambda: remote_values.script(whole, schema))
 
     async def form(self, script: str, *, typed: bool) -> Form:
         # How large a payload may be is for the server to say: here it only has to fit into memory.
@@ -64,7 +75,7 @@ class RemoteSite:
         async with Client(self.server) as client:
             with _known_script(script):
                 schema = await client.get(f"/scripts/{_part(script)}/schema")
-            return Form(_read(client, lambda: remote_values.object_of(schema)), _PAYLOAD_BYTES)
+            return Form(client.read(lambda: remote_values.object_of(schema)), _PAYLOAD_BYTES)
 
 
 class RemoteDoor:
@@ -82,7 +93,7 @@ class RemoteDoor:
             found = await self._client.get(f"/tasks/{task_id}")
         except NotFound:
             raise _no_task(task_id) from None
-        return _read(self._client, lambda: remote_values.task(found))
+        return self._client.read(lambda: remote_values.task(found))
 
     async def tasks(self, *, script: str | None, status: Status | None, limit: int, before: str | None) -> TaskPage:
         from worker.model import TaskPage
@@ -93,7 +104,7 @@ class RemoteDoor:
         while True:
             some = {**asked, "limit": str(min(_PAGE, limit - len(tasks))), **({"cursor": before} if before else {})}
             found = await self._client.get("/tasks", some)
-            page = _read(self._client, lambda found=found: remote_values.page(found))  # type: ignore[misc]
+            page = self._client.read(lambda found=found: remote_values.page(found))  # type: ignore[misc]
             tasks += page.tasks[: limit - len(tasks)]
             before = page.next
             if before is None or len(tasks) == limit:
@@ -118,7 +129,7 @@ class RemoteDoor:
             found = await self._client.post(
                 f"/scripts/{_part(request.script)}/execute", body, {"async": "true"}, again=True
             )
-        task_id, created = _read(self._client, lambda: remote_values.accepted(found))
+        task_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(task_id, created, True)
 
     async def rerun(self, task_id: str) -> Accepted:
@@ -130,12 +141,12 @@ class RemoteDoor:
             found = await self._client.post(f"/tasks/{task_id}/rerun", {}, again=False)
         except NotFound:
             raise _no_task(task_id) from None
-        new_id, created = _read(self._client, lambda: remote_values.accepted(found))
+        new_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(new_id, created, True)
 
     async def overview(self) -> Overview:
         found = await self._client.get("/status")
-        return _read(self._client, lambda: remote_values.overview(found))
+        return self._client.read(lambda: remote_values.overview(found))
 
     async def audit(
         self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
@@ -152,7 +163,7 @@ class RemoteDoor:
             "cursor": before,
         }
         found = await self._client.get("/audit", {name: value for name, value in asked.items() if value is not None})
-        return _read(self._client, lambda: remote_values.audit_page(found))
+        return self._client.read(lambda: remote_values.audit_page(found))
 
     async def cancel(self, task_ids: Sequence[str], *, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
         for task_id in task_ids:
@@ -178,8 +189,8 @@ class RemoteDoor:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise self._client.not_ours("that is no stream of events")
             async for block in response.aiter_raw():
-                for event in _read(self._client, lambda block=block: list(stream.feed(block))):  # type: ignore[misc]
-                    part = _read(self._client, lambda event=event: _part_of(event, run))  # type: ignore[misc]
+                for event in self._client.read(lambda block=block: list(stream.feed(block))):  # type: ignore[misc]
+                    part = self._client.read(lambda event=event: _part_of(event, run))  # type: ignore[misc]
                     if part is not None:
                         yield part
                     if isinstance(part, LiveEnd):
@@ -213,7 +224,7 @@ class RemoteDoor:
             if not task.status.final:
                 raise
             return Cancelled(CancelOutcome.FINAL, task.status, task.runs[-1].worker)
-        return _read(self._client, lambda: remote_values.cancelled(found))
+        return self._client.read(lambda: remote_values.cancelled(found))
 
     async def _file(self, path: str, query: dict[str, str], offset: int, size: int) -> BinaryIO:
         """Bytes `offset` to `size` of it, for a thread. FileNotFoundError when there is none."""
@@ -241,11 +252,11 @@ class RemoteDoor:
                         yield block
                 if offset < size:
                     raise self._client.away("the answer ended too early")
-            except Away:
+            except (Away, Busy) as error:
                 tries += 1
-                if tries == _TRIES:
+                if tries == _TRIES or error.after_s > _LONGEST_PAUSE_S:
                     raise
-                await _pause(tries)
+                await _pause(tries, error.after_s)
 
 
 def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
@@ -274,14 +285,6 @@ def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
     return None
 
 
-def _read(client: Client, values: Callable[[], _T]) -> _T:
-    """What a server of ours cannot have sent is told as that."""
-    try:
-        return values()
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise client.not_ours(str(error)[:200]) from None
-
-
 def _one_object(payload: bytes) -> bytes:
     """JSON that cannot break out of the body around it. Raises PayloadError."""
     from engine.schema import parse_payload
@@ -299,10 +302,10 @@ def _no_task(task_id: str) -> Failure:
     return Failure(exit_codes.NO_INPUT, f"no task {task_id[:100]!r}")
 
 
-async def _pause(tries: int) -> None:
+async def _pause(tries: int, least_s: float) -> None:
     import asyncio
 
-    await asyncio.sleep(min(0.2 * 2**tries, 5.0))
+    await asyncio.sleep(max(least_s, min(0.2 * 2**tries, _LONGEST_PAUSE_S)))
 
 
 class _known_script:

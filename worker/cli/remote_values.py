@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from engine.artifacts import names
 from engine.script.load import NAME
+from worker.cli.keyring import MadeKey, SeenKey
 from worker.model import (
     TASK_ID,
     ArtifactRecord,
@@ -25,6 +26,7 @@ from worker.model import (
     Task,
     TaskPage,
 )
+from worker.model.api_key import KEY_ID, KEY_TEXT, ApiKey, id_in
 from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
 from worker.model.workflow_run import WORKFLOW_NAME
@@ -103,6 +105,25 @@ def audit_page(found: Any) -> AuditPage:
     if following is not None:
         following = _matching(found, "next", ENTRY_ID)
     return AuditPage(_list(found, "entries", _audit_entry), following)
+
+
+def keys(found: Any) -> tuple[SeenKey, ...]:
+    return _list(_object(found), "keys", _key)
+
+
+def made_key(found: Any) -> MadeKey:
+    """Of the one answer that has its text."""
+    found = _object(found)
+    key, text = _key(found).key, _matching(found, "key", KEY_TEXT)
+    if id_in(text) != key.id:
+        raise ValueError("the text of another key")
+    return MadeKey(key, text)
+
+
+def me(found: Any) -> tuple[str, tuple[str, ...]]:
+    """Whose proof it is, and their scopes."""
+    found = _object(found)
+    return _text(found, "name"), _list(found, "scopes", _printable)
 
 
 def accepted(found: Any) -> tuple[str, bool]:
@@ -257,6 +278,27 @@ def _audit_entry(found: Any) -> AuditEntry:
         status=_maybe_number(found, "status"),
         detail=_text(found, "detail", default=""),
     )
+
+
+def _key(found: Any) -> SeenKey:
+    found = _object(found)
+    state = _text(found, "state")
+    if state not in ("active", "revoked", "expired"):
+        raise ValueError("no such state of a key")
+    key = ApiKey(
+        id=_matching(found, "id", KEY_ID),
+        name=_printable(found.get("name")),
+        digest="",
+        created_at=_moment(found, "createdAt") or 0,
+        scopes=frozenset(_list(found, "scopes", _printable)),
+        role=_short(found, "role"),
+        expires_at=_moment(found, "expiresAt"),
+        revoked_at=_moment(found, "revokedAt"),
+        last_used_at=_moment(found, "lastUsedAt"),
+        replaced_by=None if found.get("replacedBy") is None else _matching(found, "replacedBy", KEY_ID),
+        made_by=_text(found, "createdBy", default=""),
+    )
+    return SeenKey(key, state)
 
 
 def _queue(found: Any) -> SeenQueue:

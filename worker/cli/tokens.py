@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ import click
 from worker.cli import exit_codes
 from worker.cli.moment import Moment, MomentType
 from worker.cli.options import json_option
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.auth.token_issue import NewToken
+    from worker.cli.door import Site
     from worker.config.settings import JwtSettings, Settings
 
 _HOUR_S = 3600.0
@@ -77,11 +80,12 @@ def issue(
     import time
 
     from worker.auth.token_issue import NewToken
+    from worker.cli.verdict import accepted_here
     from worker.config import load_settings
     from worker.model.access import SCOPE
 
     settings = load_settings(home)
-    jwt = _jwt(settings)
+    jwt = accepted_here(settings)
     for scope in scopes:
         if not SCOPE.match(scope):
             raise click.UsageError(f"not a scope such as tasks:read or scripts:execute:sign-file: {scope[:80]!r}")
@@ -112,9 +116,9 @@ def issue(
 @command.command("show")
 @click.argument("source", metavar="[FILE]", type=click.Path(allow_dash=True), default="-")
 @json_option("{header, claims, valid, why, principal}")
-@click.pass_obj
-def show(home: Path, source: str, as_json: bool) -> int:
-    """Decode a token, and say whether it is accepted here.
+@pass_site
+def show(site: Site, source: str, as_json: bool) -> int:
+    """Decode a token, and say whether it is accepted here, or by the server.
 
     Reads it from FILE or stdin: what stands on a command line can be seen by other users of the machine. Exit code 0
     when it is good, 77 when it is not, 65 when it is no token.
@@ -127,10 +131,7 @@ def show(home: Path, source: str, as_json: bool) -> int:
     from worker.auth.denied import Denied
     from worker.auth.token_proof import header_of, unverified_claims
     from worker.cli.failure import Failure
-    from worker.config import load_settings
 
-    settings = load_settings(home)
-    _jwt(settings)
     try:
         with click.open_file(source, encoding="ascii", errors="replace") as file:
             token = file.read(_TOKEN_CHARACTERS).strip()
@@ -140,7 +141,9 @@ def show(home: Path, source: str, as_json: bool) -> int:
         header, claims = header_of(token), unverified_claims(token)
     except Denied as error:
         raise Failure(exit_codes.DATA, str(error)) from None
-    held, why = _verdict(settings, token)
+    verdict = asyncio.run(site.verdict(token))
+    why = verdict.why
+    held = {"name": verdict.name, "scopes": list(verdict.scopes)} if why is None else None
     document = {"header": header, "claims": claims, "valid": why is None, "why": why, "principal": held}
     if as_json:
         from worker.cli.terminal import print_json
@@ -149,14 +152,6 @@ def show(home: Path, source: str, as_json: bool) -> int:
     else:
         _tell(document)
     return exit_codes.COMPLETED if why is None else exit_codes.NOT_ALLOWED
-
-
-def _jwt(settings: Settings) -> JwtSettings:
-    from worker.cli.failure import Failure
-
-    if settings.auth.jwt is None:
-        raise Failure(exit_codes.DATA, "no tokens are accepted: auth.jwt in config/penstock.yaml is not set up")
-    return settings.auth.jwt
 
 
 def _signed(settings: Settings, jwt: JwtSettings, new: NewToken, key_file: Path) -> str:
@@ -185,26 +180,6 @@ def _signed(settings: Settings, jwt: JwtSettings, new: NewToken, key_file: Path)
         return issue(new, key, algorithms)
     except KeyFileError as error:
         raise Failure(exit_codes.DATA, str(error)) from None
-
-
-def _verdict(settings: Settings, token: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Who it is for and what that may do, or why it is not accepted."""
-    from worker.auth.denied import Denied
-    from worker.auth.token_keys import KeyFileError
-    from worker.cli.failure import Failure
-    from worker.daemons.proofs import token_proof
-
-    assert settings.auth.jwt is not None
-
-    try:
-        proof = token_proof(settings.auth.jwt, settings)
-    except KeyFileError as error:
-        raise Failure(exit_codes.DATA, str(error)) from None
-    try:
-        principal = proof.prove(token)
-    except Denied as error:
-        return None, str(error)
-    return {"name": principal.name, "scopes": sorted(principal.scopes)}, None
 
 
 def _tell(document: dict[str, Any]) -> None:

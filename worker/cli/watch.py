@@ -55,20 +55,23 @@ def command(site: Site, script: str | None, status: str | None, every_s: float) 
 
 
 async def _watch(site: Site, script: str | None, status: str | None, every_s: float) -> int:
-    from worker.cli.door import Away
+    from worker.cli.door import Away, Busy
     from worker.model import Status
 
     wanted = Status(status) if status else None
     async with site.open() as door:
         lines = await _lines(door, script, wanted)  # what is wrong from the beginning is told as by other commands
+        after_s = 0.0
         with _other_screen():
             while True:
                 _draw(lines)
-                await asyncio.sleep(every_s)
+                await asyncio.sleep(max(every_s, after_s))
+                after_s = 0.0
                 try:
                     lines = await _lines(door, script, wanted)
-                except Away as away:
-                    lines = [f"{away.who} does not answer; waiting for it", *lines[1:]]
+                except (Away, Busy) as error:
+                    lines = [error.state, *lines[1:]]
+                    after_s = min(error.after_s, door.patience_s)
 
 
 async def _lines(door: Door, script: str | None, status: Status | None) -> list[str]:
