@@ -144,7 +144,7 @@ def test_mistakes_are_told_all_at_once_and_nothing_is_kept(api: Api) -> None:
     answer = api.post("/schedules", {"name": "wrong", **SAY, **wrong})
     assert answer.error == (422, "invalid-schedule")
     assert sorted(answer.pointers) == ["/cronExpression", "/payload/n", "/timezone"]
-    for name in ("../x", "$(touch x)", "a/b", "A", "x" * 63 + "\n", "ｎ"):
+    for name in ("../x", "$(touch x)", "a/b", "A", "x" * 63 + "\n", "ｎ", "presets"):
         assert api.post("/schedules", {"name": name, **SAY}).error[0] in (422, 403)
     for body in (
         {"name": "x", **SAY, "script": "nope"},

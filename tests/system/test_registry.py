@@ -276,6 +276,7 @@ def test_every_change_is_a_version_and_what_was_removed_can_be_read(api: Api) ->
     assert log(api, run(api, "many"))[0] == f"hello {HOSTILE} "
     assert put(api, "/scripts/many", {"path": "scripts/nosuch.sh", "parameters": []}).status == 400
     diff = api.get("/scripts/many/diff?from=1&to=2").json["diff"]
+    assert api.get("/scripts/many/diff").json == {"name": "many", "fromVersion": 1, "toVersion": 2, "diff": diff}
     assert '-    "TOKEN": "t0"' in diff and f'+    "{HOSTILE}"' in diff
     assert api.delete("/scripts/many").status == 204
     assert api.delete("/scripts/many").error == (404, "unknown-script")
@@ -286,8 +287,8 @@ def test_every_change_is_a_version_and_what_was_removed_can_be_read(api: Api) ->
     assert [(v["version"], v["removed"]) for v in history["versions"]] == [(3, True), (2, False), (1, False)]
     assert api.get("/scripts/many/versions/1").json["declaration"]["env"] == {"TOKEN": "t0"}
     assert api.get("/scripts/many/versions/9").error == (404, "unknown-script")
-    for path in ("/scripts/nosuch/versions", "/scripts/..%2fx/versions", "/scripts/nosuch/diff?from=1&to=2"):
-        assert api.get(path).status == 404, path
+    for path in ("nosuch/versions", "..%2fx/versions", "nosuch/diff?from=1&to=2", "nosuch/diff"):
+        assert api.get(f"/scripts/{path}").status == 404, path
     assert api.get("/scripts/many/diff?from=0&to=2").status == 400
     assert register(api, "many", path="scripts/hello.sh")["version"] == 4
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from engine.errors import DeclarationError, Problem
 from worker.api.auditing import done
-from worker.api.body import Asked, read_body, read_object
+from worker.api.body import Asked, documented_body, read_body, read_object
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import Document, known_time
@@ -169,12 +169,17 @@ async def get_diff(
     name: str,
     here: Here,
     caller: Asker,
-    from_: Annotated[int, Query(alias="from", ge=1)],
-    to: Annotated[int, Query(ge=1)],
+    from_: Annotated[int | None, Query(alias="from", ge=1, description="The one before `to`, if not given.")] = None,
+    to: Annotated[int | None, Query(ge=1, description="The newest, if not given.")] = None,
 ) -> Difference:
-    """What changed between two versions."""
+    """What changed between two versions: of the newest and the one before it, unless others are given."""
     caller.needs(f"scripts:write:{name}")
-    one, other = [await _told(here.registered.registry.version(_name(name), each)) for each in (from_, to)]
+    registry = here.registered.registry
+    if to is None:
+        to = max((each.version for each in await registry.history(_name(name))), default=1)
+    # The first has none before it: nothing changed.
+    from_ = max(to - 1, 1) if from_ is None else from_
+    one, other = [await _told(registry.version(_name(name), each)) for each in (from_, to)]
     return Difference(name=name, from_version=from_, to_version=to, diff=difference(one, other))
 
 
@@ -183,6 +188,7 @@ async def get_diff(
     status_code=201,
     response_model=None,
     responses=documented(400, 401, 403, 404, 409, 413, 415, 422, 429),
+    openapi_extra=documented_body(AskedApproval),
 )
 async def approve_script(name: str, request: Request, here: Here, caller: Asker) -> Response:
     """Keep an approval that somebody signed elsewhere. Workers verify it; this server does not."""

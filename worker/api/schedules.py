@@ -44,6 +44,7 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
 _SCHEDULES = "/api/v1/schedules"
 _READS = documented(400, 401, 403, 404, 429, 503)
 _CHANGES = documented(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+_DELETES = documented(400, 401, 403, 404, 409, 429, 503)
 _EXAMPLE = {"name": "nightly", "script": "checksum-tree", "cronExpression": "0 3 * * *", "payload": {"folder": "docs"}}
 
 
@@ -117,13 +118,14 @@ async def get_schedule(name: str, here: Here, caller: Asker) -> ScheduleDocument
 async def update_schedule(name: str, request: Request, here: Here, caller: Asker) -> ScheduleDocument:
     """Put another schedule in its place, as a whole. From then on it acts as the caller."""
     caller.needs(f"schedules:write:{name}")
+    await _found(here, name)
     asked = await read_body(request, AskedFields)
     made = await _kept(here, caller, name, asked, new=False)
     await done(request, here, caller, name, status=200)
     return await _document(here, made)
 
 
-@router.delete("/{name}", status_code=204, response_class=Response, responses=_CHANGES)
+@router.delete("/{name}", status_code=204, response_class=Response, responses=_DELETES)
 async def delete_schedule(name: str, request: Request, here: Here, caller: Asker) -> Response:
     """Delete a schedule. Its tasks stay."""
     caller.needs(f"schedules:write:{name}")
@@ -192,13 +194,18 @@ def _may_read(caller: Caller, schedule: Schedule) -> bool:
 async def _readable(here: Context, caller: Caller, name: str) -> Schedule:
     """Raises ApiError: 403 without the scope, 404, and 403 without the right to read what it runs."""
     caller.needs(f"schedules:read:{name}")
-    try:
-        schedule = await _changing(here).find(name)
-    except UnknownSchedule as error:
-        raise _refused(error) from None
+    schedule = await _found(here, name)
     if schedule.script is not None:
         caller.needs(f"scripts:read:{schedule.script}")
     return schedule
+
+
+async def _found(here: Context, name: str) -> Schedule:
+    """Raises ApiError (404)."""
+    try:
+        return await _changing(here).find(name)
+    except UnknownSchedule as error:
+        raise _refused(error) from None
 
 
 async def _kept(here: Context, caller: Caller, name: str, asked: AskedFields, *, new: bool) -> Schedule:
@@ -207,8 +214,6 @@ async def _kept(here: Context, caller: Caller, name: str, asked: AskedFields, *,
         caller.needs(f"scripts:execute:{asked.script}")
     changing = _changing(here)
     try:
-        if not new:
-            await changing.find(name)
         schedule = read_schedule(name, asked.written(), catalog=here.catalog, owner=caller.principal)
         return await (changing.create(schedule) if new else changing.update(schedule))
     except DeclarationError as error:

@@ -22,6 +22,8 @@ from worker.schedules.decide import Timing
 from worker.schedules.declaration import SCHEDULE_SCHEMA
 
 Locate = Callable[[str, str], Problem]
+# `schedules/presets` is a route: nobody could read a schedule of that name.
+_TAKEN = frozenset({"presets"})
 _MOST_JITTER_S = 86_400.0
 
 
@@ -81,6 +83,8 @@ class _Reader:
         if not NAME.fullmatch(name):
             rule = "lower-case letters, digits and -, at most 63 of them, a letter or digit in front"
             self._problem("", f"the name {quoted(name)} is not allowed: {rule}")
+        elif name in _TAKEN:
+            self._problem("", f"the name {quoted(name)} is taken by a route of the API")
         wrong = _declaration().check(value)
         self.problems += [(problem.pointer, problem.message) for problem in wrong]
         if not isinstance(value, dict):
