@@ -16,7 +16,7 @@ import redis
 
 from tests.system.site import Site, eventually
 from worker.daemons.wiring import Store
-from worker.model import NewTask
+from worker.model import NewTask, Status
 
 CELERY = str(Path(sys.executable).with_name("celery"))
 # How a worker is started.
@@ -204,8 +204,8 @@ def test_beat_needs_no_import_of_ours(site: Site, tmp_path: Path) -> None:
     try:
 
         def ticks() -> bool:
-            page = site.ask(lambda store: store.records.list(script="echo", limit=20))
-            return sum(t.payload == {"tick": True} and t.status == "completed" for t in page.tasks) >= 2
+            page = site.ask(lambda store: store.records.list(script="echo", limit=20, status=Status.COMPLETED))
+            return sum(site.task(task.id).payload == {"tick": True} for task in page.tasks) >= 2
 
         eventually(ticks, "two tasks of a beat")
     finally:

@@ -547,7 +547,9 @@ def test_many_files_are_summed_in_order_with_progress(deployment: Deployment) ->
     assert [line for line in ended.out.splitlines() if line.startswith("hashed")] == [
         f"hashed {number} of 600 files" for number in (250, 500, 600)
     ]
-    assert f"600 files, {sum(range(600))} bytes" in ended.out.splitlines()[-1]
+    *_, told, result = ended.out.splitlines()
+    assert f"600 files, {sum(range(600))} bytes" in told
+    assert json.loads(result) == {"files": 600, "bytes": sum(range(600))}
 
 
 def test_links_pipes_and_hidden_names_are_left_out_and_counted(deployment: Deployment, tmp_path: Path) -> None:

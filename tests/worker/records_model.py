@@ -95,7 +95,7 @@ class Model:
     starts: dict[str, int] = field(default_factory=dict)
 
     def register(self, id: str, wanted: Wanted, created: int) -> tuple[Registered, str]:
-        found = id if id in self.tasks else self.named(wanted.key)
+        found = id if id in self.tasks else self.named(wanted.script, wanted.key)
         if found is None:
             delayed = wanted.due is False
             hint_due = not self.patient and not delayed
@@ -108,8 +108,10 @@ class Model:
     def in_status(self, *statuses: Status) -> list[str]:
         return [id for id, task in self.tasks.items() if task.run.status in statuses]
 
-    def named(self, key: str | None) -> str | None:
-        return next((id for id, task in self.tasks.items() if key and task.wanted.key == key), None)
+    def named(self, script: str, key: str | None) -> str | None:
+        """An idempotency key is its script's."""
+        mine = (id for id, task in self.tasks.items() if (task.wanted.script, task.wanted.key) == (script, key))
+        return next(mine, None) if key else None
 
     def claim(
         self,

@@ -338,7 +338,7 @@ class Steps(RuleBasedStateMachine):
             if task.final:
                 found.setdefault("scripts:finished", set()).add(script)
             if task.wanted.key:
-                found.setdefault("idempotency", set()).add(task.wanted.key)
+                found.setdefault("idempotency", set()).add(f"{task.wanted.script}:{task.wanted.key}")
         for script, waiting in self.model.waiting.items():
             if places := {id for id, place in waiting.items() if place is not CALLED}:
                 found[f"waiting:{script}"] = places

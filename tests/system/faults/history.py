@@ -70,7 +70,8 @@ def append(path: Path, kind: str, task: str, run: int = 0) -> None:
 
 
 def read(path: Path) -> tuple[Mark, ...]:
-    return tuple(_parsed(path.read_text().splitlines())) if path.exists() else ()
+    """The last line is left out while it is being written."""
+    return tuple(_parsed(path.read_text().rpartition("\n")[0].splitlines())) if path.exists() else ()
 
 
 def _parsed(lines: Iterable[str]) -> Iterable[Mark]:
