@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from worker.model import ArtifactRecord, Run, Status, Task
+from worker.model import ArtifactRecord, Run, Status, Task, times
 from worker.operations.digest import open_digest
 
 StatusName = Literal["pending", "running", "completed", "failed", "exception", "timeout", "cancelled"]
@@ -154,12 +153,8 @@ def counts_of(counts: Mapping[Status, int] | None) -> dict[str, int] | None:
     return None if counts is None else {status.value: count for status, count in counts.items()}
 
 
-def time(ms: int | None) -> str | None:
-    return None if ms is None else known_time(ms)
-
-
-def known_time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+time = times.time_text
+known_time = times.known_time
 
 
 def _in_list(task: Task) -> dict[str, Any]:

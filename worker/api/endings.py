@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from worker.api.feed import Feed
+from worker.api.woken import woken
 from worker.model import FINAL, Task
 from worker.store import Records
 
@@ -21,23 +22,15 @@ class Endings:
 
         Raises StoreUnavailable.
         """
-        until_s = asyncio.get_running_loop().time() + within_s
-        with self._feed.watch(task_id) as woken:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        with self._feed.watch(task_id) as changed:
             # The reader was there before the record was looked at, so that no end can fall between the two.
             task = await self._records.get(task_id)
             in_time = within_s > 0
             while in_time and task and task.status not in FINAL and not self._feed.stopped:
-                in_time = await _set_by(woken, until_s)
-                woken.clear()
+                in_time = await woken(changed, until_s - loop.time())
+                changed.clear()
                 # Also when nothing was heard: while the store was away the reader may have missed it.
                 task = await self._records.get(task_id)
             return task
-
-
-async def _set_by(event: asyncio.Event, until_s: float) -> bool:
-    try:
-        async with asyncio.timeout_at(until_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -15,9 +15,10 @@ from worker.api.context import Here
 from worker.api.documents import known_time
 from worker.api.feed import order
 from worker.api.problem import ApiError, documented
-from worker.api.sse import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed, woken
+from worker.api.sse import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed
 from worker.api.stream import SSE_ANSWERS, Since, still_allowed
 from worker.api.streams import Streams
+from worker.api.woken import woken
 from worker.model.listing import Event
 from worker.store import Records, StoreError
 

@@ -101,13 +101,3 @@ async def while_allowed(
                     return
                 asked_s = loop.time()
             yield chunk
-
-
-async def woken(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for it, so long at most."""
-    try:
-        async with asyncio.timeout(within_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -19,9 +19,10 @@ from worker.api.log_lines import Batch, LiveLines
 from worker.api.place import Place, Step
 from worker.api.problem import ApiError, documented
 from worker.api.readable import readable_task
-from worker.api.sse import CHUNK_BYTES, HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed, woken
+from worker.api.sse import CHUNK_BYTES, HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, event, while_allowed
 from worker.api.streams import Streams
 from worker.api.tail import LiveReader, Tail, until
+from worker.api.woken import woken
 from worker.model import FINAL, Run, Task
 from worker.store import Files, Records, StoreUnavailable
 

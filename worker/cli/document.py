@@ -6,8 +6,9 @@ Times are ISO 8601 in UTC with milliseconds; what is absent is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from worker.model.times import known_time, time_text
 
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
@@ -46,8 +47,8 @@ def of_task(task: Task) -> dict[str, Any]:
         "status": task.status.value,
         "reason": task.reason,
         "message": task.message or None,
-        "createdAt": _time(task.created_at),
-        "finishedAt": _time(task.finished_at),
+        "createdAt": time_text(task.created_at),
+        "finishedAt": time_text(task.finished_at),
         "queue": task.queue,
         "trigger": task.trigger,
         "worker": run.worker,
@@ -61,7 +62,7 @@ def of_task(task: Task) -> dict[str, Any]:
         "dryRun": task.dry_run,
         "retries": task.retries,
         **_schedule(task),
-        "startBy": _time(task.start_by),
+        "startBy": time_text(task.start_by),
         "idempotencyKey": task.key,
         "cancel": _cancel(task),
         "payload": task.payload,
@@ -84,8 +85,8 @@ def in_list(task: Task) -> dict[str, Any]:
         "worker": run.worker,
         "tags": list(task.tags),
         "dryRun": task.dry_run,
-        "createdAt": _time(task.created_at),
-        "finishedAt": _time(task.finished_at),
+        "createdAt": time_text(task.created_at),
+        "finishedAt": time_text(task.finished_at),
         "durationMs": run.duration_ms,
         "retries": task.retries,
         **_schedule(task),
@@ -124,8 +125,8 @@ def dead_letter(letter: DeadLetter) -> dict[str, Any]:
         "queue": letter.queue,
         "reason": letter.reason,
         "source": letter.source,
-        "receivedAt": _time(letter.at),
-        "lastReceivedAt": _time(letter.last_at),
+        "receivedAt": time_text(letter.at),
+        "lastReceivedAt": time_text(letter.last_at),
         "times": letter.times,
         "size": letter.size,
         "head": letter.head.decode("utf-8", "backslashreplace"),
@@ -140,11 +141,11 @@ def api_key(key: ApiKey, state: str) -> dict[str, Any]:
         "state": state,
         "scopes": sorted(key.scopes),
         "role": key.role,
-        "createdAt": _time(key.created_at),
+        "createdAt": time_text(key.created_at),
         "createdBy": key.made_by or None,
-        "expiresAt": _time(key.expires_at),
-        "revokedAt": _time(key.revoked_at),
-        "lastUsedAt": _time(key.last_used_at),
+        "expiresAt": time_text(key.expires_at),
+        "revokedAt": time_text(key.revoked_at),
+        "lastUsedAt": time_text(key.last_used_at),
         "replacedBy": key.replaced_by,
     }
 
@@ -152,7 +153,7 @@ def api_key(key: ApiKey, state: str) -> dict[str, Any]:
 def audit_entry(entry: AuditEntry) -> dict[str, Any]:
     return {
         "id": entry.id,
-        "at": _time(entry.at),
+        "at": time_text(entry.at),
         "who": entry.who or None,
         "kind": entry.kind,
         "key": entry.key or None,
@@ -202,10 +203,10 @@ def _of_run_alone(task: Task, run: Run) -> dict[str, Any]:
     return {
         **document,
         "worker": run.worker,
-        "createdAt": _time(run.created_at),
-        "claimedAt": _time(run.claimed_at),
-        "startedAt": _time(run.started_at),
-        "finishedAt": _time(run.finished_at),
+        "createdAt": time_text(run.created_at),
+        "claimedAt": time_text(run.claimed_at),
+        "startedAt": time_text(run.started_at),
+        "finishedAt": time_text(run.finished_at),
     }
 
 
@@ -244,23 +245,14 @@ _artifacts = artifacts
 
 
 def _schedule(task: Task) -> dict[str, Any]:
-    return {"priority": task.priority, "dueAt": _time(task.due_at), "deadline": _time(task.deadline)}
+    return {"priority": task.priority, "dueAt": time_text(task.due_at), "deadline": time_text(task.deadline)}
 
 
 def _cancel(task: Task) -> dict[str, Any] | None:
     if task.cancel is None:
         return None
-    return {"by": task.cancel.by, "why": task.cancel.why, "at": _time(task.cancel.at)}
+    return {"by": task.cancel.by, "why": task.cancel.why, "at": time_text(task.cancel.at)}
 
 
 def iso_time(ms: int) -> str:
-    return _time(ms) or ""
-
-
-def _time(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-time_text = _time
+    return known_time(ms)

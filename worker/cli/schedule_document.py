@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.cli.document import time_text
+from worker.model.times import time_text
 
 if TYPE_CHECKING:
     from worker.schedules.view import ScheduleView

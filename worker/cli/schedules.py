@@ -107,8 +107,8 @@ def preview(home: Path, what: str, timezone: str | None, count: int, as_json: bo
     """
     from datetime import UTC, datetime
 
-    from worker.cli.document import time_text
     from worker.cli.terminal import print_json, table
+    from worker.model.times import time_text
 
     timing = _timing(home, what, timezone)
     times = timing.next(round(datetime.now(UTC).timestamp() * 1000), count)

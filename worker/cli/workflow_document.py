@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from worker.model.times import time_text
 
 if TYPE_CHECKING:
     from worker.model import Task
@@ -24,7 +25,7 @@ def of_workflow(definition: Definition) -> dict[str, Any]:
         "source": "file" if stored is None else "api",
         "file": workflow.file,
         "version": stored.version if stored else None,
-        "updatedAt": _time(stored.updated_at) if stored else None,
+        "updatedAt": time_text(stored.updated_at) if stored else None,
         "updatedBy": stored.updated_by if stored else None,
         "steps": [step.name for step in workflow.steps],
         "scripts": sorted({step.script for step in workflow.steps}),
@@ -38,12 +39,12 @@ def run_in_list(run: WorkflowRun) -> dict[str, Any]:
         "status": run.status.value,
         "failedSteps": list(run.failed_steps),
         "trigger": run.trigger,
-        "createdAt": _time(run.created_at),
-        "finishedAt": _time(run.finished_at),
+        "createdAt": time_text(run.created_at),
+        "finishedAt": time_text(run.finished_at),
         "startedBy": run.principal.name,
         "startedFrom": run.address,
         "rerunOf": run.rerun_of,
-        "cancel": {"by": run.cancel.by, "why": run.cancel.why, "at": _time(run.cancel.at)} if run.cancel else None,
+        "cancel": {"by": run.cancel.by, "why": run.cancel.why, "at": time_text(run.cancel.at)} if run.cancel else None,
         "stepsDone": sum(state.status.final for state in run.steps),
         "stepsTotal": len(run.steps),
     }
@@ -70,12 +71,6 @@ def _step(state: StepState, task: Task | None) -> dict[str, Any]:
         "taskId": state.task,
         "taskStatus": task.status.value if task else None,
         "worker": task.runs[-1].worker if task else None,
-        "startedAt": _time(state.started_at),
-        "finishedAt": _time(state.finished_at),
+        "startedAt": time_text(state.started_at),
+        "finishedAt": time_text(state.finished_at),
     }
-
-
-def _time(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

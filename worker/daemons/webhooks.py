@@ -15,6 +15,7 @@ import httpx2
 import structlog
 
 from worker.api.feed import Feed, order
+from worker.api.woken import woken
 from worker.config.webhooks import WebhookSettings, read_target
 from worker.model import FINAL, Event, Task
 from worker.operations.cloud_event import body_of, event_id, headers_of
@@ -154,7 +155,7 @@ class WebhookSender:
                 due = await self._queue.due(webhook.name, _now_ms(), 1 if failures else _AT_ONCE)
                 if not due:
                     next_ms = await self._queue.next_due(webhook.name)
-                    await _woken(recorded, None if next_ms is None else max(0.0, (next_ms - _now_ms()) / 1000))
+                    await woken(recorded, None if next_ms is None else max(0.0, (next_ms - _now_ms()) / 1000))
                     continue
                 well = await asyncio.gather(*(self._attempt(client, webhook, each) for each in due))
             except StoreError:
@@ -218,12 +219,6 @@ class WebhookSender:
 def _pause_s(attempts: int) -> float:
     """Shorter by chance, so that many do not come at the same time."""
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 20)) * random.uniform(0.8, 1.0)  # noqa: S311
-
-
-async def _woken(event: asyncio.Event, within_s: float | None) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await event.wait()
 
 
 async def _patiently(ask: Callable[[], Awaitable[_T]]) -> _T:

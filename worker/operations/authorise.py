@@ -30,10 +30,6 @@ def missing_to_execute(principal: Principal, script: Script) -> tuple[str, ...]:
     return () if principal.may_any(script.allowed_scopes) else script.allowed_scopes
 
 
-def may_execute(principal: Principal, script: Script) -> bool:
-    return not missing_to_execute(principal, script)
-
-
 def check_execute(principal: Principal, script: Script) -> None:
     """Raises NotAllowed."""
     if missing := missing_to_execute(principal, script):

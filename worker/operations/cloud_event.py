@@ -11,10 +11,10 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from worker.model import Task
+from worker.model.times import time_text
 
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 SOURCE = "urn:penstock"
@@ -41,8 +41,8 @@ def body_of(task: Task) -> bytes:
         "trigger": task.trigger,
         "tags": list(task.tags),
         "dryRun": task.dry_run,
-        "createdAt": _time(task.created_at),
-        "finishedAt": _time(task.finished_at),
+        "createdAt": time_text(task.created_at),
+        "finishedAt": time_text(task.finished_at),
         "durationMs": run.duration_ms,
         "logBytes": run.log_bytes,
         "rerunOf": task.rerun_of,
@@ -63,7 +63,7 @@ def body_of(task: Task) -> bytes:
         "source": SOURCE,
         "type": f"penstock.task.{task.status.value}",
         "subject": task.id,
-        "time": _time(task.finished_at),
+        "time": time_text(task.finished_at),
         "datacontenttype": "application/json",
         "data": data,
     }
@@ -81,9 +81,3 @@ def headers_of(event_id: str, body: bytes, secrets: Iterable[bytes], now_s: int)
         "webhook-timestamp": str(now_s),
         "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
-
-
-def _time(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,13 @@
+"""Times: milliseconds since the epoch as people and documents read them: ISO 8601 in UTC, to the millisecond."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def known_time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_text(ms: int | None) -> str | None:
+    return None if ms is None else known_time(ms)
