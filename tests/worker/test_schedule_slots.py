@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from worker.schedules.cron import MAX_CHARACTERS, PRESETS, Cron, CronError
-from worker.schedules.slots import newest_slots, next_slot, slots
+from worker.schedules.slots import newest_slots, slots
 
 # Whole hours, half an hour (Lord Howe), at midnight (Santiago, Beirut), none, a quarter of an hour, and a day that
 # was left out (Apia at the end of 2011).
@@ -281,7 +281,7 @@ def test_any_text_is_an_expression_or_a_cron_error(text: str) -> None:
     except CronError as error:
         assert error.problems
     else:
-        assert next_slot(cron, ZoneInfo("UTC"), 0) is not None
+        assert next(slots(cron, ZoneInfo("UTC"), 0), None) is not None
 
 
 def test_the_worst_expressions_cost_milliseconds() -> None:
@@ -296,6 +296,6 @@ def test_the_worst_expressions_cost_milliseconds() -> None:
             assert newest_slots(cron, ZoneInfo(zone), 0, at("2026-01-01T00:00Z"), 20)
         assert time.process_time() - begin < 2.0, text
     begin = time.process_time()
-    assert next_slot(Cron.parse("* * * * *"), ZoneInfo("Europe/Berlin"), 10**15) is None
+    assert next(slots(Cron.parse("* * * * *"), ZoneInfo("Europe/Berlin"), 10**15), None) is None
     assert list(slots(Cron.parse("0 0 1 1 *"), ZoneInfo("Europe/Berlin"), at("9899-12-31T23:30Z"))) == []
     assert time.process_time() - begin < 0.5

@@ -13,11 +13,12 @@ from pydantic import Field
 from engine.errors import DeclarationError, Problem
 from engine.schema import dump_payload
 from worker.api.auditing import done
-from worker.api.body import Asked, documented_body, read_body, read_object
+from worker.api.body import documented_body, read_body, read_object
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
 from worker.api.documents import Document, known_time
 from worker.api.problem import ApiError, OneProblem, documented
+from worker.api.scripts import AskedPayload, payload_of
 from worker.api.workflow_documents import RUNS, WorkflowRunStatus
 from worker.model import TASK_ID
 from worker.model.workflow_run import WORKFLOW_NAME
@@ -71,11 +72,9 @@ class Checked(Document):
     errors: list[OneProblem]
 
 
-class AskedWorkflowRun(Asked):
+class AskedWorkflowRun(AskedPayload):
     """`payload` and `parameters` are two names of the same. The same `id` with the same payload is the same run."""
 
-    payload: dict[str, Any] | None = None
-    parameters: dict[str, Any] | None = None
     id: Annotated[str, Field(pattern=TASK_ID.pattern.removesuffix(r"\Z") + "$", max_length=64)] | None = None
 
 
@@ -222,7 +221,7 @@ async def execute_workflow(name: str, request: Request, here: Here, caller: Aske
     caller.needs(f"workflows:execute:{name}")
     workflow = (await _known(name, here)).workflow
     asked = await read_body(request, AskedWorkflowRun)
-    payload = dump_payload(_payload(asked))
+    payload = dump_payload(payload_of(asked))
 
     async def begin() -> JSONResponse:
         try:
@@ -312,13 +311,6 @@ def _refuse_file(name: str, here: Context) -> None:
 
 def _may_read(caller: Caller, name: str) -> bool:
     return caller.principal.may(f"workflows:read:{name}")
-
-
-def _payload(asked: AskedWorkflowRun) -> dict[str, Any]:
-    if asked.payload is not None and asked.parameters is not None:
-        problem = Problem("payload and parameters are the same: give one of them", "/parameters")
-        raise ApiError(422, "invalid-body", "the body has other content than asked for", problems=[problem])
-    return asked.payload if asked.payload is not None else asked.parameters or {}
 
 
 def _summary(definition: Definition) -> dict[str, Any]:

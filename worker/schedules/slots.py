@@ -28,10 +28,6 @@ def slots(cron: Cron, zone: ZoneInfo, after: int, until: int = LAST_S) -> Iterat
     return _times_of_day(cron, zone, after, until) if cron.fixed else _real_time(cron, zone, after, until)
 
 
-def next_slot(cron: Cron, zone: ZoneInfo, after: int, until: int = LAST_S) -> int | None:
-    return next(slots(cron, zone, after, until), None)
-
-
 def newest_slots(cron: Cron, zone: ZoneInfo, after: int, until: int, most: int) -> tuple[int, ...]:
     """The last `most` slots after `after` and not after `until`, ascending.
 
