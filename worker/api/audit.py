@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -14,10 +14,10 @@ from pydantic import Field
 from engine.errors import Problem
 from worker.api.caller import Asker
 from worker.api.context import Context, Here
-from worker.api.documents import Document, known_time
+from worker.api.documents import Document
 from worker.api.listing import moment
 from worker.api.problem import ApiError, documented
-from worker.model.audit import ACTION, ENTRY_ID, AuditEntry, AuditFilter, AuditPage, Result
+from worker.model.audit import ACTION, ENTRY_ID, AuditFilter, AuditPage, Result
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 _LIMIT = 50
@@ -103,8 +103,7 @@ async def read_audit(here: Here, caller: Asker, asked: Annotated[Filters, Depend
     caller.needs("audit:read")
     if not asked.lines:
         page = await here.audit.read(asked.wanted, limit=asked.limit, before=asked.cursor)
-        document = AuditPageDocument(entries=[_document(entry) for entry in page.entries], next=page.next)
-        return JSONResponse(document.model_dump())
+        return JSONResponse({"entries": [entry.document() for entry in page.entries], "next": page.next})
     # Before the answer begins, so that a store that is away can still be told.
     first = await here.audit.read(asked.wanted, limit=_EXPORT_PAGE)
     headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
@@ -115,29 +114,7 @@ async def _lines(here: Context, wanted: AuditFilter, page: AuditPage) -> AsyncIt
     """A page at a time: an export needs no more memory than that."""
     while True:
         if page.entries:
-            yield "".join(_line(entry) for entry in page.entries)
+            yield "".join(json.dumps(entry.document(), ensure_ascii=True) + "\n" for entry in page.entries)
         if page.next is None:
             return
         page = await here.audit.read(wanted, limit=_EXPORT_PAGE, before=page.next)
-
-
-def _line(entry: AuditEntry) -> str:
-    return json.dumps(_document(entry).model_dump(), ensure_ascii=True) + "\n"
-
-
-def _document(entry: AuditEntry) -> AuditDocument:
-    values: dict[str, Any] = {
-        "id": entry.id,
-        "at": known_time(entry.at),
-        "who": entry.who or None,
-        "kind": entry.kind,
-        "key": entry.key or None,
-        "from_": entry.from_ or None,
-        "action": entry.action,
-        "target": entry.target or None,
-        "digest": entry.digest,
-        "result": entry.result,
-        "status": entry.status,
-        "detail": entry.detail or None,
-    }
-    return AuditDocument(**values)

@@ -102,17 +102,15 @@ async def _audit(
         while not page.entries and page.next:
             page = await door.audit(chosen, span, limit, page.next)
     if as_json:
-        from worker.cli.document import audit_entry
         from worker.cli.terminal import print_json
 
-        print_json({"entries": [audit_entry(entry) for entry in page.entries], "next": page.next})
+        print_json({"entries": [entry.document() for entry in page.entries], "next": page.next})
     else:
         _table(page.entries, page.next)
     return exit_codes.COMPLETED
 
 
 async def _export(pages: AsyncIterator[Any], path: str) -> None:
-    from worker.cli.document import audit_entry
     from worker.cli.failure import Failure
     from worker.cli.notice import notice
 
@@ -123,7 +121,7 @@ async def _export(pages: AsyncIterator[Any], path: str) -> None:
         with os.fdopen(file, "w", encoding="utf-8", closefd=path != "-") as stream:
             async for page in pages:
                 for entry in page.entries:
-                    stream.write(json.dumps(audit_entry(entry), ensure_ascii=True) + "\n")
+                    stream.write(json.dumps(entry.document(), ensure_ascii=True) + "\n")
                     count += 1
     except BrokenPipeError:
         raise

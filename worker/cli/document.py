@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from worker.model.times import known_time, time_text
+from worker.model.times import time_text
 
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
     from engine.outcome import Outcome
     from worker.model import ArtifactRecord, Cancelled, DeadLetter, Run, Task
     from worker.model.api_key import ApiKey
-    from worker.model.audit import AuditEntry
     from worker.model.overview import Overview
 
 
@@ -150,23 +149,6 @@ def api_key(key: ApiKey, state: str) -> dict[str, Any]:
     }
 
 
-def audit_entry(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "at": time_text(entry.at),
-        "who": entry.who or None,
-        "kind": entry.kind,
-        "key": entry.key or None,
-        "from": entry.from_ or None,
-        "action": entry.action,
-        "target": entry.target or None,
-        "digest": entry.digest,
-        "result": entry.result,
-        "status": entry.status,
-        "detail": entry.detail or None,
-    }
-
-
 def artifacts(found: Sequence[Artifact | ArtifactRecord]) -> list[dict[str, Any]]:
     return [
         {
@@ -252,7 +234,3 @@ def _cancel(task: Task) -> dict[str, Any] | None:
     if task.cancel is None:
         return None
     return {"by": task.cancel.by, "why": task.cancel.why, "at": time_text(task.cancel.at)}
-
-
-def iso_time(ms: int) -> str:
-    return known_time(ms)

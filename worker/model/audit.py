@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from worker.model.access import Principal
+from worker.model.times import known_time
 
 Result = Literal["allowed", "denied", "failed"]
 RESULTS: tuple[Result, ...] = ("allowed", "denied", "failed")
@@ -57,6 +58,23 @@ class AuditEntry:
             target=target,
             **more,
         )
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, the same over HTTP and on the command line: what there is not is null."""
+        return {
+            "id": self.id,
+            "at": known_time(self.at),
+            "who": self.who or None,
+            "kind": self.kind,
+            "key": self.key or None,
+            "from": self.from_ or None,
+            "action": self.action,
+            "target": self.target or None,
+            "digest": self.digest,
+            "result": self.result,
+            "status": self.status,
+            "detail": self.detail or None,
+        }
 
 
 def without_proofs(text: str) -> str:

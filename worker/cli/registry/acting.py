@@ -62,7 +62,7 @@ def folder_only(ctx: click.Context) -> None:
 
 def version_document(each: Registration) -> dict[str, Any]:
     """As the API answers with it."""
-    from worker.cli.document import iso_time
+    from worker.model.times import known_time
 
     return {
         "name": each.name,
@@ -71,6 +71,6 @@ def version_document(each: Registration) -> dict[str, Any]:
         "sha256": each.sha256,
         "removed": each.removed,
         "registeredBy": each.by,
-        "registeredAt": iso_time(each.at),
+        "registeredAt": known_time(each.at),
         "declaration": dict(each.declaration),
     }

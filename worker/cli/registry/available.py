@@ -29,15 +29,15 @@ def command(ctx: click.Context, as_json: bool) -> int:
       penstock scripts available
     """
     from engine.log.text import printable
-    from worker.cli.document import iso_time
     from worker.cli.notice import notice
     from worker.cli.terminal import local_time, print_json, table
+    from worker.model.times import known_time
 
     folder_only(ctx)
     found = asyncio.run(_found(ctx.find_object(Path) or Path()))
     if as_json:
         keys = ("path", "name", "kind", "size")
-        files = [{**{key: getattr(f, key) for key in keys}, "modifiedAt": iso_time(f.modified_ms)} for f in found]
+        files = [{**{key: getattr(f, key) for key in keys}, "modifiedAt": known_time(f.modified_ms)} for f in found]
         print_json({"files": files})
     elif not found:
         notice("there is no executable file below scripts/ that no script names")
