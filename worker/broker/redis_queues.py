@@ -87,9 +87,12 @@ end
 return moved
 """
 
-# KEYS: in-flight list and list. ARGV: the message. Moves it back unless others have done so meanwhile.
+# KEYS: in-flight list and list of each message. ARGV: the messages. Moves them back, the last one first, but for those
+# with which others have done so meanwhile.
 _RETURN = """
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
+for at = #ARGV, 1, -1 do
+  if redis.call('LREM', KEYS[at * 2 - 1], 1, ARGV[at]) == 1 then redis.call('RPUSH', KEYS[at * 2], ARGV[at]) end
+end
 """
 CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
 
@@ -147,7 +150,7 @@ class RedisQueues:
         """Up to `room` messages; waits a moment for the first, and returns nothing when there is none."""
         self._taking = True
         try:
-            taken = self._collect_waits(room) or await self._take_now(room)
+            taken = self._collect_waits(room) or await self.take_now(room)
             if not taken:
                 self._wait_for_more()
                 await asyncio.wait(self._waits.values(), timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
@@ -172,8 +175,8 @@ class RedisQueues:
         self._forget([taken])
         return self._know(Taken(taken.queue, taken.key, raw))
 
-    def give_back(self, taken: Taken) -> None:
-        """Another consumer shall have it: back to the front of its list, soon."""
+    def give_back(self, taken: Sequence[Taken]) -> None:
+        """Another consumer shall have them: back to the front of their lists in their order, soon."""
         returning = asyncio.ensure_future(self._return(taken))
         self._returning.add(returning)
         returning.add_done_callback(self._returning.discard)
@@ -212,7 +215,8 @@ class RedisQueues:
         # Not forgotten: should a message come to light after all, it is found there by the others.
         await self._redis.zadd(CONSUMERS[0], {self._consumer: 0})
 
-    async def _take_now(self, room: int) -> list[Taken]:
+    async def take_now(self, room: int) -> list[Taken]:
+        """Up to `room` messages that are there."""
         self._turn = (self._turn + 1) % len(self._queues)
         lists = len(self._lists) // len(self._queues)
         say = asyncio.get_running_loop().time() > self._said_alive_s + _SILENT_S
@@ -262,8 +266,8 @@ class RedisQueues:
             failed = wait.exception() or failed
             if not wait.exception() and (raw := wait.result()) is not None:
                 taken.append(self._know(Taken(self._blocked[key], key, raw)))
-        for one in taken[room:]:
-            self.give_back(one)
+        if taken[room:]:
+            self.give_back(taken[room:])
         if failed and not taken:
             raise failed
         return taken[:room]
@@ -293,10 +297,11 @@ class RedisQueues:
             self._forget(done)
             return True
 
-    async def _return(self, taken: Taken) -> None:
-        with suppress(RedisError, OSError):  # it is found again as a stray
-            await self._give_back(keys=[self._held[taken.key], taken.key], args=[taken.raw])
-        self._forget([taken])
+    async def _return(self, taken: Sequence[Taken]) -> None:
+        with suppress(RedisError, OSError):  # they are found again as strays
+            keys = [key for one in taken for key in (self._held[one.key], one.key)]
+            await self._give_back(keys=keys, args=[one.raw for one in taken])
+        self._forget(taken)
 
     async def _look_for_strays(self) -> None:
         """A reply that was lost leaves a message in our list that we know nothing of; the second look is sure."""
@@ -307,5 +312,5 @@ class RedisQueues:
         strays.subtract(self._known)
         strays = +strays
         for taken in (strays & self._suspects).elements():
-            await self._return(self._know(taken))
+            await self._return([self._know(taken)])
         self._suspects = strays

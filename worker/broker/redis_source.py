@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
 from worker.broker.envelope import TASK_PREFIX, NotAMessage, is_script, no_script, open_envelope, seal
+from worker.broker.redis_ahead import RedisAhead
 from worker.broker.redis_queues import RedisQueues, Taken
 from worker.broker.source import BrokerAway, Unreadable
 
@@ -33,6 +34,7 @@ class RedisSource:
         plain: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._queues = RedisQueues(redis, consumer, queues)
+        self._ahead = RedisAhead(self._queues)
         self._plain = plain
 
     async def open(self) -> None:
@@ -41,7 +43,7 @@ class RedisSource:
 
     async def take(self, room: int) -> Sequence[Delivery | Unreadable]:
         async with _broker_errors():
-            taken = [await self._enveloped(one) for one in await self._queues.take(room)]
+            taken = [await self._enveloped(one) for one in await self._ahead.take(room)]
         return [self._read(one) for one in taken]
 
     async def tend(self) -> None:
@@ -49,6 +51,7 @@ class RedisSource:
 
     async def close(self) -> None:
         async with _broker_errors():
+            await self._ahead.close()
             await self._queues.close()
 
     async def _beat(self) -> None:

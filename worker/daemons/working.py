@@ -44,12 +44,22 @@ _REGISTRY_S = 1.0
 _HAND_ON_S = 0.5
 _BROKER_AWAY_S = 1.0
 _DISK_S = 1.0
-# While messages wait, a slot that is free is given a message this much later at most.
-_GATHER_S = 0.002
 # A fault of ours may be a passing one; what goes wrong each time is left unacknowledged.
 _ATTEMPTS = 3
 _ATTEMPT_S = 1.0
 DRAINED = 4  # the exit code of a worker that a command or a plugin has told that something is wrong with it
+
+
+class _Place:
+    """One of the places for runs, which is given back once."""
+
+    def __init__(self, vacate: Callable[[], None]) -> None:
+        self._vacate: Callable[[], None] | None = vacate
+
+    def leave(self) -> None:
+        if self._vacate:
+            self._vacate()
+            self._vacate = None
 
 
 class Worker:
@@ -71,8 +81,7 @@ class Worker:
         self._open_source = open_source
         self._open_publisher = open_publisher
         self._free = concurrency
-        self._many = min(concurrency, 4)
-        self._backlog = False
+        self._concurrency = concurrency
         self._room = asyncio.Event()
         self._room.set()
         self._stopping = asyncio.Event()
@@ -199,13 +208,7 @@ class Worker:
         if not self._disk_has_room():
             await asyncio.sleep(_DISK_S)
             return
-        if self._backlog and self._free < self._many:
-            # More will be free in a moment, and one look into the queue serves them all.
-            await asyncio.sleep(_GATHER_S)
-        room = self._free
-        deliveries = await source.take(room)
-        self._backlog = len(deliveries) == room
-        for taken in deliveries:
+        for taken in await source.take(self._free):
             self._begin(taken)
 
     def _disk_has_room(self) -> bool:
@@ -225,16 +228,18 @@ class Worker:
         self._free -= 1
         if self._free <= 0:
             self._room.clear()
-        run = asyncio.create_task(self._perform(taken) if isinstance(taken, Delivery) else self._bury(taken))
+        place = _Place(self._vacate)
+        work = self._perform(taken, place) if isinstance(taken, Delivery) else self._bury(taken)
+        run = asyncio.create_task(work)
         self._runs.add(run)
-        run.add_done_callback(self._end)
+        run.add_done_callback(self._runs.discard)
+        run.add_done_callback(lambda _: place.leave())
 
-    def _end(self, run: asyncio.Task[None]) -> None:
-        self._runs.discard(run)
+    def _vacate(self) -> None:
         self._free += 1
         self._room.set()
 
-    async def _perform(self, delivery: Delivery) -> None:
+    async def _perform(self, delivery: Delivery, place: _Place) -> None:
         """Acknowledged is only what is recorded; anything else is delivered again, at the latest when we end."""
         for attempt in range(_ATTEMPTS):
             try:
@@ -246,7 +251,9 @@ class Worker:
                     await asyncio.sleep(_HAND_ON_S)
                     await hand_on(delivery, self._performer)
                 else:
-                    await perform(delivery, self._performer)
+                    # While outcomes wait for the store, no more than as many again.
+                    early = len(self._runs) < 2 * self._concurrency
+                    await perform(delivery, self._performer, place.leave if early else None)
                 delivery.acknowledge()
                 return
             except GivenUp:

@@ -73,8 +73,11 @@ class Performer:
     """Called when the end of a task is recorded that is a step of a workflow."""
 
 
-async def perform(delivery: Delivery, performer: Performer) -> None:
+async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[], None] | None = None) -> None:
     """Claim, run, keep, record. Returns when the delivery may be acknowledged.
+
+    `on_ended` is called when the run is over and its end has yet to be recorded: the next claim and that go to the
+    store together.
 
     A run that another worker holds, or that has ended, is left alone. Raises GivenUp when the worker ends while the
     store is away, and else only for faults of ours; then the delivery may not be acknowledged.
@@ -100,6 +103,8 @@ async def perform(delivery: Delivery, performer: Performer) -> None:
         end = resolution(outcome, short)
         if claimed.workflow and outcome.status == "completed":
             end = replace(end, result=await asyncio.to_thread(result_of, stored.files, end))
+        if on_ended:
+            on_ended()
         recorded = await _record(performer, prepared, claimed, outcome, end, stored, await live.close())
     if claimed.workflow:
         performer.on_step_ended()
@@ -183,12 +188,15 @@ async def _record(
     """Record the end of the run. While the store is away it waits on the disk too, should we die."""
     claim = claimed.claim
     again, delay_s = retry(prepared.script, claimed, outcome)
+    limited = limits_of(prepared.script) is not None
     spooled: Path | None = None
 
     async def resolve() -> Resolved:
         nonlocal spooled
         try:
-            return await performer.records.resolve(claim, end, next_run=again, delay_s=delay_s, live=live)
+            return await performer.records.resolve(
+                claim, end, next_run=again, delay_s=delay_s, live=live, limited=limited
+            )
         except StoreUnavailable:
             if spooled is None:
                 try:

@@ -48,6 +48,8 @@ class PipedRedis(Redis):
             try:
                 if self._pipe is None or self._pipe.closed:
                     self._pipe = await self._connected()
+                if len(commands) == 1:
+                    return [await self._pipe.ask(commands[0])]
                 return await asyncio.gather(*[self._pipe.ask(command) for command in commands])
             except (ConnectionError, TimeoutError, OSError):
                 if attempt == RETRIES:

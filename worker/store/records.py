@@ -138,8 +138,10 @@ class Records:
         next_run: bool = False,
         delay_s: float = 0.0,
         live: Entry | None = None,
+        limited: bool = True,
     ) -> Resolved:
-        """Record the end of a run and give its claim back. `live`: see `LiveLogWriter.close`.
+        """Record the end of a run and give its claim back. `live`: see `LiveLogWriter.close`. `limited`: whether others
+        of the script may wait for room; if none is told of it now, a sweep does it.
 
         With `next_run` another run follows, unless the task was asked to be cancelled or the run could not start
         in time: due at once (it is in `publish`), or `delay_s` later (a sweep then hands it out). The caller decides
@@ -153,6 +155,7 @@ class Records:
             encoding.run_body(end),
             int(next_run),
             _milliseconds(delay_s),
+            int(limited),
             *(part for field in live.fields().items() for part in field) if live else (),
         )
         return Resolved(ResolveOutcome(outcome.decode()), int(following) if following else None, hints_of(publish))

@@ -17,7 +17,7 @@ if not task.script then
   local other = namesake(new)
   if other then return {same(other, new) and 'duplicate' or 'conflict', other.status} end
   at_once = limits == '' and (script == '' or script == new.script) and startable(new)
-  task = register(id, new, at_once)
+  task = register(id, new, at_once and {worker = worker, claim = claim})
 elseif new and not same(task, new) then
   return {'conflict', task.status}
 end
@@ -49,14 +49,13 @@ else
     end
     started(task, limits)
   end
-  -- No other can have been given since its position was.
-  token = at_once and task.position or tick()
-  redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
-    F.claimed, int(NOW))
+  token = task.token or tick()
   redis.call('ZADD', KEY.leases, int(NOW + lease), id)
   if at_once then
     list(task, 'running')
   else
+    redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
+      F.claimed, int(NOW))
     redis.call('ZREM', KEY.hints, id)
     relist(task, 'running')
   end

@@ -121,8 +121,9 @@ local function namesake(new)
   return task and task.script and task or nil
 end
 
--- Make the record and its pending run 0, and return it. The caller has seen that there is none. With `at_once` it does
--- not wait for anything: the caller claims it, so it is listed nowhere as pending.
+-- Make the record and its pending run 0, and return it. The caller has seen that there is none. With `at_once`, worker
+-- and claim, its run is running, and is listed nowhere: that is the caller's. Its position is its token, which no other
+-- can have.
 local function register(id, new, at_once)
   local position = tick()
   local task = {
@@ -133,9 +134,14 @@ local function register(id, new, at_once)
     priority = new.priority, workflow = new.workflow,
   }
   local key = KEY.task .. id
+  local state = {'pending'}
+  if at_once then
+    task.token = position
+    state = {'running', F.worker, at_once.worker, F.token, position, F.claim, at_once.claim, F.claimed, task.created}
+  end
   redis.call('HSET', key, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
     F.about, task.about, F.shown, new.shown, F.created, task.created, F.position, position,
-    F.status, 'pending', F.run, '0', F.retries, task.retries, F.run_created, task.created)
+    F.run, '0', F.retries, task.retries, F.run_created, task.created, F.status, unpack(state))
   if task.due then redis.call('HSET', key, F.due, task.due) end
   if task.start_by then redis.call('HSET', key, F.start_by, task.start_by) end
   if task.deadline then redis.call('HSET', key, F.deadline, task.deadline) end
@@ -183,10 +189,10 @@ local function wake(task)
   redis.call('ZADD', KEY.workflow_due, int(NOW), id)
 end
 
-local function finish(task, status)
+local function finish(task, status, ended)
   local key = KEY.task .. task.id
   redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
-  redis.call('HSET', key, F.status, status, F.finished, int(NOW))
+  redis.call('HSET', key, task.run, ended, F.status, status, F.finished, int(NOW))
   redis.call('UNLINK', KEY.payload .. task.id)
   if not task.worker then
     redis.call('ZREM', KEY.hints, task.id)
@@ -201,22 +207,29 @@ end
 
 -- End the newest run. `token` is 0 unless its worker does it. `body` is the rest of a JSON object, without the
 -- opening brace: it is never decoded here, so that no number in it is changed. Then either the next run is made
--- (and its number returned), or the task is final; it is, too, when the next run could not start in time.
-local function close(kind, task, token, status, reason, body, more, delay)
+-- (and its number returned), or the task is final; it is, too, when the next run could not start in time. `live`: fields
+-- of an entry that is the whole live log.
+local function close(kind, task, token, status, reason, body, more, delay, live)
   local ended = '{"k":' .. token .. ',"b":' .. task.run_created .. ',"f":' .. int(NOW)
   if task.worker then
     ended = ended .. ',"g":' .. task.claimed .. ',"w":' .. cjson.encode(task.worker)
   end
-  redis.call('HSET', KEY.task .. task.id, task.run, ended .. ',' .. body)
+  ended = ended .. ',' .. body
   redis.call('ZREM', KEY.leases, task.id)
   event(kind, task, task.run, status, reason, task.worker)
   -- Only where somebody wrote or reads the live log.
   local log = KEY.log .. task.id .. ':' .. task.run
-  if redis.call('XADD', log, 'NOMKSTREAM', '*', 'e', status) then
+  if redis.call('EXISTS', log) == 1 then
+    -- For who reads. It is refused where something was written already.
+    if live and #live > 0 then redis.pcall('XADD', log, '1-0', unpack(live)) end
+    redis.call('XADD', log, '*', 'e', status)
     redis.call('EXPIRE', log, LIMIT.log_kept_s)
   end
   local limit = more and start_limit(task)
-  if more and not (limit and limit <= NOW + delay) then return follow(task, delay) end
-  finish(task, status)
+  if more and not (limit and limit <= NOW + delay) then
+    redis.call('HSET', KEY.task .. task.id, task.run, ended)
+    return follow(task, delay)
+  end
+  finish(task, status, ended)
   return false
 end

@@ -1,4 +1,4 @@
--- id, run, token, status, reason, body, more 0 | 1, delay ms [, fields of an entry that is the whole live log]
+-- id, run, token, status, reason, body, more 0 | 1, delay ms, others may wait for room 0 | 1 [, fields of an entry that is the whole live log]
 --   -> {recorded | already | stale, number of the next run or '', {{id, script, queue, run, priority, waited ms}...}}
 local id, run, token, status, reason, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local more, delay = ARGV[7] == '1', tonumber(ARGV[8])
@@ -8,12 +8,11 @@ if task.status == 'running' and task.run == run and task.token == token then
   if not FINAL[status] or not allowed(task.status, status) then
     return redis.error_reply('PENSTOCK a running run cannot become ' .. status)
   end
-  -- Only for who reads. It is refused where something was written already.
-  if ARGV[9] then redis.pcall('XADD', KEY.log .. id .. ':' .. run, 'NOMKSTREAM', '1-0', unpack(ARGV, 9)) end
   -- Nobody wants a successor of what was cancelled.
-  local following = close('resolved', task, token, status, reason, body, more and not task.cancel, delay)
+  local following = close('resolved', task, token, status, reason, body, more and not task.cancel, delay,
+    {unpack(ARGV, 10)})
   if following and delay == 0 then publish[1] = hinted(task, following, 0) end
-  local limits = redis.call('HGET', KEY.throttled, task.script)
+  local limits = ARGV[9] == '1' and redis.call('HGET', KEY.throttled, task.script)
   if limits then hand_out(task.script, limits, 1, publish) end
   return {'recorded', following or '', publish}
 end
