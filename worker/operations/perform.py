@@ -95,7 +95,6 @@ async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[
     if delivery.hint:
         payload = claimed.payload
     abort, claim = Abort(), claimed.claim
-    _logger.info("run started", task=claim.task_id, script=delivery.script, run=claim.run)
     stored = MarkedStore(performer.files, performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
@@ -246,9 +245,15 @@ async def _run(
             abort.request("exception", "not-admitted", f"the worker {performer.worker} does not run it: {standing}")
         elif prepared.script.allowed_scopes and claimed.trigger == UNASKED:
             abort.request("exception", "not-allowed", _unasked(prepared.script))
+
+        def lasts() -> None:
+            """Of most runs one line is enough: that of their end."""
+            _logger.info("run started", task=claim.task_id, script=claimed.script, run=claim.run)
+            live.go_live()
+
         path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(
-            path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=live.go_live
+            path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=lasts
         )
         if standing:
             log.say(str(standing))
