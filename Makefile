@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test retest check docs format lock schemas bench peers-lock faults soak clean
+.PHONY: help run install dev test retest bench-test check docs format lock schemas bench peers-lock faults soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test: dev ## the whole suite
 
 retest: dev ## what failed last time, once more
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+
+bench-test: dev ## that the benchmarks measure every system and leave nothing
+	$(BIN)/python -m pytest tests/bench
 
 check: dev ## style, types, floors, generated files up to date
 	$(BIN)/ruff check .
