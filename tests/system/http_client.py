@@ -111,9 +111,7 @@ def running_api(deployment: Deployment) -> Iterator[Api]:
     """`penstock up` with its API, and a key that may do everything."""
     for _ in running_up(deployment, "--concurrency", "8"):
         log = deployment.home / "up-of-the-test.log"
-        found = eventually(
-            lambda: re.search(r"the API listens on http://([0-9.]+):([0-9]+)", log.read_text()), "the API"
-        )
+        found = eventually(lambda: re.search(r"API listens on http://([0-9.]+):([0-9]+)", log.read_text()), "the API")
         first = deployment.home / ".penstock" / "api-key"
         eventually(first.exists, "the first key, which is made before the server serves")
         yield Api(found[1], int(found[2]), make_key(deployment, "all", "*"))

@@ -20,6 +20,8 @@ CHANGES = {
     "cancel": "tasks.cancel",
     "run_again": "tasks.rerun",
     "remove": "tasks.delete",
+    "begin_session": "session.begin",
+    "end_session": "session.end",
     "create_key": "keys.create",
     "rotate_key": "keys.rotate",
     "revoke_key": "keys.revoke",

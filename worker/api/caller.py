@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from worker.api.context import Context, Here
-from worker.api.foreign import refuse_foreign
+from worker.api.foreign import refuse_foreign, refuse_forged
 from worker.api.problem import ApiError
 from worker.auth.denied import Denied, TooManyGuesses
 from worker.model.access import Principal
@@ -40,11 +40,12 @@ class Caller:
 
 
 async def prove_caller(request: Request, here: Here) -> Caller:
-    """Raises Denied, and ApiError: 403 for a page of another site, 429 for too many requests, refusals or guesses."""
+    """Raises Denied, and ApiError: 403 for what another site's page has sent, 429 for too many requests or guesses."""
     address = request.client.host if request.client else None
     try:
         refuse_foreign(request, here.settings.api.origins)
         principal = await here.authenticator.authenticate(dict(request.headers), address or "")
+        refuse_forged(request, principal)
     except TooManyGuesses as error:
         raise _too_many("more guesses at a password than allowed", error.wait_s) from None
     except (Denied, ApiError):

@@ -12,6 +12,7 @@ from worker.api.endings import Endings
 from worker.api.meters import Meters
 from worker.api.streams import Streams
 from worker.auth.authenticator import Authenticator
+from worker.auth.session_proof import SessionProof
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
 from worker.model.rate import RateLimit
@@ -39,6 +40,7 @@ class Context:
     publisher: Publisher
     broker: Redis | None
     authenticator: Authenticator
+    sessions: SessionProof
     keys: ApiKeys
     audit: Audit
     endings: Endings

@@ -21,7 +21,12 @@ QUERY_BYTES = 8 * 1024
 PATH_BYTES = 4 * 1024
 HEADERS = 100
 # Two of these, and a proxy before us may have looked at the other one.
-_ONCE = frozenset({b"authorization", b"x-api-key", b"content-type", b"content-length", b"host", b"origin", b"range"})
+_ONCE = frozenset(
+    {
+        *(b"authorization", b"x-api-key", b"cookie", b"x-csrf-token"),
+        *(b"content-type", b"content-length", b"host", b"origin", b"range"),
+    }
+)
 _VERSIONS = frozenset({"1.0", "1.1"})
 _CLOSE = {"Connection": "close"}
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from worker.auth.denied import Denied
 from worker.auth.key_proof import KeyProof
+from worker.auth.session_proof import SessionProof, session_in
 from worker.model.access import Principal
 
 if TYPE_CHECKING:
@@ -26,21 +27,31 @@ class Authenticator:
     neither its address nor any other header.
     """
 
-    def __init__(self, keys: KeyProof, tokens: TokenProof | None = None, basic: BasicProof | None = None) -> None:
+    def __init__(
+        self,
+        keys: KeyProof,
+        tokens: TokenProof | None = None,
+        basic: BasicProof | None = None,
+        sessions: SessionProof | None = None,
+    ) -> None:
         self._keys = keys
         self._tokens = tokens
         self._basic = basic
+        self._sessions = sessions
 
     async def authenticate(self, headers: Mapping[str, str], address: str = "") -> Principal:
         """Who makes the call. Header names are lower-case. `address` proves nothing: guesses are counted by it.
 
         `x-api-key: KEY`, or `authorization: Bearer KEY-or-JWT`, or `authorization: Basic` for the bootstrap admin;
-        one of them. Raises Denied, TooManyGuesses, and StoreUnavailable when a key cannot be looked up.
+        one of them; without either the cookie of a session, which browsers add by themselves. Raises Denied,
+        TooManyGuesses, and StoreUnavailable when a key cannot be looked up.
         """
         key, authorization = headers.get("x-api-key"), headers.get("authorization")
         if key is not None and authorization is not None:
             raise Denied("two proofs were given, in X-API-Key and in Authorization: give one")
         text = key if key is not None else authorization
+        if text is None and self._sessions is not None and (session := session_in(headers)):
+            return await self._sessions.prove(session)
         if not text:
             raise Denied("give an API key or a token")
         if len(text) > _HEADER_CHARACTERS:

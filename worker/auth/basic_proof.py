@@ -52,7 +52,16 @@ class BasicProof:
             tried = self._user.decode() if same else ""
             raise Denied(_WRONG, kind="basic", tried=tried, detail="wrong password" if same else "wrong user")
         self._known = digest
+        return self.principal
+
+    @property
+    def principal(self) -> Principal:
         return Principal(self._user.decode(), "basic", ROLES["admin"])
+
+    @property
+    def stamp(self) -> str:
+        """Another one for each user and password, from which nothing can be learnt: it is of a salted hash."""
+        return hashlib.sha256(b"%b:%b" % (self._user, str(self._password).encode())).hexdigest()
 
     async def _matches(self, password: bytes, address: str) -> bool:
         if wait_s := self._guesses.wait_s(address, asyncio.get_running_loop().time()):

@@ -45,8 +45,18 @@ class KeyProof:
         same = hmac.compare_digest(key_digest(text), key.digest if key else _DUMMY)
         if key is None or not same:
             raise Denied(_WRONG, kind="key", tried=id, detail="wrong secret" if key else "unknown key")
+        return await self._principal(key, now)
+
+    async def prove_id(self, id: str) -> Principal:
+        """Who holds the key with that id, for whom has proved it before. Raises Denied when it works no more."""
+        key, now = await self._keys.look_up(id)
+        if key is None:
+            raise Denied(_WRONG, kind="key", tried=id, detail="unknown key")
+        return await self._principal(key, now)
+
+    async def _principal(self, key: ApiKey, now: int) -> Principal:
         if not key.works(now):
-            raise Denied(_WRONG, kind="key", tried=id, detail=f"the key is {key.state(now)}")
+            raise Denied(_WRONG, kind="key", tried=key.id, detail=f"the key is {key.state(now)}")
         await self._touch(key, now)
         roles = (key.role,) if key.role else ()
         return Principal(key.name, "key", key.scopes | scopes_of(roles, self._roles), key.id, key.expires_at)

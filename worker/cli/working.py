@@ -43,7 +43,9 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False,
 
             listening = listen(deployment.settings.api, any_port=True)
             url = url_of(listening)
-            beside.append(Serving(home, listening, lambda: notice(f"the API listens on {url}")))
+            beside.append(
+                Serving(home, listening, lambda: notice(f"the page is at {url}/ and the API listens on {url}"))
+            )
         if beat:
             from worker.daemons.beating import Beating
 

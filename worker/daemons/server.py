@@ -1,4 +1,4 @@
-"""Server: the process that serves the HTTP API."""
+"""Server: the process that serves the HTTP API and the page."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ from worker.schedules.declared import Declared
 from worker.store import Records
 from worker.store.webhooks import Webhooks
 from worker.store.workflow_runs import WorkflowRuns
+from worker.web.assets import load_assets
+from worker.web.site import Site
 
 # Answers that are being sent when the server ends have so long; whoever waits for a task is answered at once.
 _GRACE_S = 10
@@ -91,6 +93,7 @@ async def _serve(
             publisher=to_broker,
             broker=store.broker,
             authenticator=access.authenticator,
+            sessions=access.sessions,
             keys=access.keys,
             audit=access.audit,
             endings=Endings(store.records, feed),
@@ -105,7 +108,7 @@ async def _serve(
             driver=workflow_driver(deployment, store, to_broker),
         )
         config = uvicorn.Config(
-            make_api(context),
+            Site(make_api(context), load_assets()),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -22,6 +22,7 @@ from worker.store.piped import PipedRedis
 
 if TYPE_CHECKING:
     from worker.auth.authenticator import Authenticator
+    from worker.auth.session_proof import SessionProof
     from worker.broker.app import App
     from worker.operations.registered_scripts import RegisteredScripts
     from worker.store.api_keys import ApiKeys
@@ -57,6 +58,7 @@ class Access:
     """Who may do what, and the record of it."""
 
     authenticator: Authenticator
+    sessions: SessionProof
     keys: ApiKeys
     audit: Audit
 
@@ -121,12 +123,15 @@ def open_access(settings: Settings, store: Store) -> Access:
     # Cryptography is for who asks for proofs; a worker needs none.
     from worker.auth.authenticator import Authenticator
     from worker.auth.key_proof import KeyProof
+    from worker.auth.session_proof import SessionProof
     from worker.store.api_keys import ApiKeys
+    from worker.store.sessions import Sessions
 
     keys = ApiKeys(store.redis)
-    auth = settings.auth
-    authenticator = Authenticator(KeyProof(keys, auth.roles), *proofs(settings))
-    return Access(authenticator, keys, open_audit(settings, store))
+    by_key = KeyProof(keys, settings.auth.roles)
+    tokens, basic = proofs(settings)
+    sessions = SessionProof(Sessions(store.redis), by_key, basic)
+    return Access(Authenticator(by_key, tokens, basic, sessions), sessions, keys, open_audit(settings, store))
 
 
 def open_audit(settings: Settings, store: Store) -> Audit:

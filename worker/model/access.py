@@ -19,7 +19,7 @@ class Principal:
     """Who asks. `kind` is the proof: `key`, `jwt`, `basic`, or `local` for who has the deployment's own files.
 
     `name` is what a record of it says; `key_id` the public part of an API key; `expires_at`, in milliseconds, when the
-    proof ends by itself.
+    proof ends by itself; `session` the digest of the one by which it was proved, for whom a browser speaks.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Principal:
     scopes: frozenset[str] = field(default_factory=frozenset)
     key_id: str | None = None
     expires_at: int | None = None
+    session: str | None = None
 
     def may(self, scope: str) -> bool:
         return covers(self.scopes, scope)

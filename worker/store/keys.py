@@ -193,6 +193,13 @@ API_KEY = Key(
     "for ever: what is revoked stays to be looked up",
     "an API key, by its SHA-256; fields: API_KEY_FIELDS",
 )
+SESSION = Key(
+    f"{ROOT}session:<digest>",
+    "string",
+    "the API",
+    "twelve hours, or until its browser logs out",
+    "whose a session of the page is, as JSON, by the SHA-256 of the cookie",
+)
 AUDIT = Key(
     f"{ROOT}audit",
     "stream",
@@ -376,7 +383,7 @@ KEYS = (
     *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
     *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
-    *(API_KEYS, API_KEY, AUDIT, AUDIT_REFUSED),
+    *(API_KEYS, API_KEY, SESSION, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
     *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_CHANGES),
     *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),

@@ -1,0 +1,1 @@
+"""The page: its shell and its files, below the API's own address. A client of the API, which this does not know."""
