@@ -6,28 +6,16 @@ import asyncio
 import contextlib
 import itertools
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import SupervisorError
 from engine.exits import Exit
 from engine.process import wire
+from engine.process.nursery import Nursery
 
 _T = TypeVar("_T")
-_ROOT = Path(__file__).resolve().parents[2]
-_PROGRAM = """\
-import sys
-sys.path.insert(0, sys.argv[1])
-from engine.process.supervisor import main
-main(*map(int, sys.argv[2:]))
-"""
-
-
 # Much more than any report of a supervisor has.
 _REPORT_BYTES = 16 * 1024
 # By 1 for stdout and 2 for stderr, the reading ends of the pipes that something is in, or that somebody still holds.
@@ -61,10 +49,12 @@ class Ended:
 class Slot:
     """One supervisor. Not reusable once a method raised SupervisorError; see `usable`."""
 
-    def __init__(self, sock: socket.socket, number: int, control: socket.socket) -> None:
+    def __init__(self, nursery: Nursery, number: int) -> None:
+        """Raises OSError."""
+        sock = nursery.fork(number)
         sock.setblocking(False)
         self._number = number
-        self._control = control
+        self._nursery = nursery
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._receive)
@@ -131,7 +121,7 @@ class Slot:
         try:
             with contextlib.suppress(OSError, TimeoutError):  # the nursery is gone, too; or something does not end
                 try:
-                    wire.send(self._control, ("ended", self._number), [writer])
+                    self._nursery.tell_end(self._number, writer)
                 finally:
                     os.close(writer)
                 await asyncio.wait_for(gone, within_s)
@@ -199,11 +189,13 @@ class Slots:
     command that still runs.
     """
 
-    def __init__(self, hold: Sequence[int] = ()) -> None:
-        """`hold`: descriptors that the supervisors keep open for as long as anything of a run lives, such as a lock."""
+    def __init__(self, hold: Sequence[int] = (), nursery: Nursery | None = None) -> None:
+        """`hold`: descriptors that the supervisors keep open for as long as anything of a run lives, such as a lock.
+
+        `nursery`: one that was started already, which is ours from now on.
+        """
         self._hold = tuple(hold)
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._nursery = nursery
         self._numbers = itertools.count()
         self._free: list[Slot] = []
         self._all: set[Slot] = set()
@@ -216,11 +208,11 @@ class Slots:
             slot.close()
         self._all.clear()
         self._free.clear()
-        if self._nursery and self._control:
-            self._control.close()
+        if self._nursery:
+            self._nursery.close()
             # It waits for its slots, which wait for their trees.
-            await asyncio.to_thread(_wait, self._nursery)
-        self._nursery = self._control = None
+            await asyncio.to_thread(self._nursery.wait)
+        self._nursery = None
 
     def acquire(self) -> Slot:
         """A free slot, or a new one. Raises SupervisorError when none can be made."""
@@ -243,38 +235,10 @@ class Slots:
 
     def _spawn(self) -> Slot:
         try:
-            if self._nursery is None or self._nursery.poll() is not None:
-                self._start_nursery()
-            assert self._control is not None
-            ours, theirs = wire.pair()
-            number = next(self._numbers)
-            with theirs:
-                wire.send(self._control, ("slot", number), [theirs.fileno()])
-            return Slot(ours, number, self._control)
+            if self._nursery is None or not self._nursery.alive:
+                if self._nursery:
+                    self._nursery.close()
+                self._nursery = Nursery(self._hold)
+            return Slot(self._nursery, next(self._numbers))
         except OSError as error:
             raise SupervisorError(f"no supervisor can be started: {error}") from error
-
-    def _start_nursery(self) -> None:
-        if self._control:
-            self._control.close()
-        ours, theirs = wire.pair()
-        with theirs:
-            held = (theirs.fileno(), *self._hold)
-            self._nursery = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(_ROOT), *map(str, held)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                pass_fds=held,
-            )
-        self._control = ours
-
-
-def _wait(nursery: subprocess.Popen[bytes]) -> None:
-    try:
-        nursery.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        # Something below cannot be killed (uninterruptible sleep); the supervisors stay with it.
-        pass

@@ -47,6 +47,7 @@ def main(control_fd: int, *held: int) -> None:
     wakeup = _wake_on_sigchld()
     gc.freeze()
     _nurse(socket.socket(fileno=control_fd), wakeup)
+    os._exit(0)  # who waits for us does not wait for the interpreter to clear up
 
 
 def _nurse(control: socket.socket, wakeup: int) -> None:

@@ -17,10 +17,7 @@ HEAVY = ("celery", "kombu", "redis", "structlog", "rich", "jsonschema_rs", "ruam
 
 def imported_by(*arguments: str) -> set[str]:
     """The modules that the command has imported when it ends."""
-    program = (
-        "import atexit, sys; sys.argv = sys.argv[1:]; atexit.register(lambda: print('\\n', *sys.modules)); "
-        "from worker.cli.main import main; main()"
-    )
+    program = "import sys; from worker.cli.main import run; run(sys.argv[2:]); print('\\n', *sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program, "penstock", *arguments], capture_output=True, text=True, env=environment()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,21 +48,24 @@ def command(
       penstock exec sign-file --payload payload.json --keep out/ --json
       echo '{"file": "README.md"}' | penstock exec sign-file --payload -
     """
-    from worker.cli.door import Form
-    from worker.cli.execution import Execution, execute_here
-    from worker.cli.payload import payload_from
+    from engine.process.nursery import Nursery
 
-    settings, prepared = _prepared(home, script)
-    form = Form(prepared.schema.document, prepared.script.limits.payload_bytes)
-    payload = payload_from(parameters, source, form=form)
-    execution = Execution(
-        task_id=_checked(task_id),
-        run_id=run_id,
-        live=None if log_file else sys.stderr if as_json else sys.stdout,
-        log_file=log_file,
-        keep=keep,
-    )
-    outcome = execute_here(prepared, payload, settings, execution)
+    with closing(Nursery()) as nursery:  # it gets ready while all else is read
+        from worker.cli.door import Form
+        from worker.cli.execution import Execution, execute_here
+        from worker.cli.payload import payload_from
+
+        settings, prepared = _prepared(home, script)
+        form = Form(prepared.schema.document, prepared.script.limits.payload_bytes)
+        payload = payload_from(parameters, source, form=form)
+        execution = Execution(
+            task_id=_checked(task_id),
+            run_id=run_id,
+            live=None if log_file else sys.stderr if as_json else sys.stdout,
+            log_file=log_file,
+            keep=keep,
+        )
+        outcome = execute_here(prepared, payload, settings, execution, nursery)
     exit_code = outcome.exit.code if outcome.exit else None
     if as_json:
         from worker.cli.document import of_outcome

@@ -20,6 +20,7 @@ from engine.log import Chunk, LogWriter
 from engine.outcome import Outcome
 from engine.plugin import Prepared
 from engine.process.abort import Abort
+from engine.process.nursery import Nursery
 from engine.process.slots import Slots
 from engine.workdir import Workdirs
 from worker.cli import exit_codes
@@ -49,16 +50,19 @@ class _Host:
         pass
 
 
-def execute_here(prepared: Prepared, payload: bytes, settings: Settings, execution: Execution) -> Outcome:
+def execute_here(
+    prepared: Prepared, payload: bytes, settings: Settings, execution: Execution, nursery: Nursery
+) -> Outcome:
     """Run the script once. SIGINT and SIGTERM cancel it: everything that it started is ended.
 
-    Raises Failure when the log or the artifacts cannot be put where they were asked for.
+    The nursery is gone afterwards. Raises Failure when the log or the artifacts cannot be put where they were asked
+    for.
     """
     store = _store(execution.keep)
     if execution.log_file:
         _private_file(execution.log_file).close()  # so that a wrong name is told before anything runs
     with _folder(settings.state_dir) as folder:
-        outcome = asyncio.run(_execute(prepared, payload, settings, execution, folder, store))
+        outcome = asyncio.run(_execute(prepared, payload, settings, execution, nursery, folder, store))
         if execution.log_file:
             with open(folder / "log.txt", "rb") as log, _private_file(execution.log_file) as copy:
                 shutil.copyfileobj(log, copy)
@@ -70,6 +74,7 @@ async def _execute(
     payload: bytes,
     settings: Settings,
     execution: Execution,
+    nursery: Nursery,
     folder: Path,
     store: ArtifactStore,
 ) -> Outcome:
@@ -86,7 +91,7 @@ async def _execute(
     )
     workdirs = Workdirs(folder / "work")
     try:
-        async with Slots() as slots:
+        async with Slots(nursery=nursery) as slots:
             return await execute(
                 prepared,
                 payload,
