@@ -274,6 +274,10 @@ def test_a_secret_goes_to_the_command_and_nowhere_else(api: Api, shared_deployme
     assert token in api.get(f"/tasks/{run['steps'][0]['taskId']}/log").body.decode()  # the command prints what it gets
     assert token not in json.dumps(run)
     assert token not in (shared_deployment.home / "up-of-the-test.log").read_text()
+    # A digest of it would be found by trying short ones.
+    shown = shared_deployment.penstock("workflows", "show", run["runId"], "--json").json
+    audited = {entry.digest for entry in audit_of(shared_deployment) if entry.detail == run["runId"]}
+    assert (run["digest"], shown["digest"], audited) == (None, None, {None})
     assert api.post(f"/workflow-runs/{run['runId']}/rerun").error == (409, "payload-not-kept")
 
 

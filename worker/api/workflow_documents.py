@@ -7,6 +7,7 @@ from typing import Any, Literal
 from worker.api.documents import CancelDocument, Document, TaskInList, in_list, known_time, time
 from worker.model import Task
 from worker.model.workflow_run import StepState, WorkflowRun
+from worker.operations.digest import open_digest
 
 RUNS = "/api/v1/workflow-runs"
 WorkflowRunStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -50,10 +51,13 @@ class WorkflowRunInList(Document):
 
 
 class WorkflowRunDocument(WorkflowRunInList):
-    """Secrets in `payload` are masked. `definition` is the workflow as it was when the run was started."""
+    """Secrets in `payload` are masked; of one that held some `digest` is null.
+
+    `definition` is the workflow as it was when the run was started.
+    """
 
     payload: Any
-    digest: str
+    digest: str | None
     steps: list[StepDocument]
     definition: dict[str, Any]
 
@@ -74,7 +78,7 @@ def of_run(run: WorkflowRun, definition: dict[str, Any], tasks: dict[str, Task])
     return WorkflowRunDocument(
         **_in_list(run),
         payload=run.shown,
-        digest=run.digest,
+        digest=open_digest(run),
         steps=[_step(state, tasks) for state in run.steps],
         definition=definition,
     )

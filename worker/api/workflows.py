@@ -238,8 +238,7 @@ async def execute_workflow(name: str, request: Request, here: Here, caller: Aske
             )
         except WorkflowDisabled as error:
             raise ApiError(409, "workflow-disabled", str(error)) from None
-        digest = hashlib.sha256(payload).hexdigest()
-        await done(request, here, caller, name, status=202, digest=digest, detail=started.run_id)
+        await done(request, here, caller, name, status=202, digest=started.digest, detail=started.run_id)
         return await accepted(started.run_id, name, started.created, here)
 
     # A task of its own: who goes away in the middle leaves no half of it.

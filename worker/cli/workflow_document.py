@@ -51,10 +51,12 @@ def run_in_list(run: WorkflowRun) -> dict[str, Any]:
 
 
 def of_run(run: WorkflowRun, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    from worker.operations.digest import open_digest
+
     return {
         **run_in_list(run),
         "payload": run.shown,
-        "digest": run.digest,
+        "digest": open_digest(run),
         "steps": [_step(state, tasks.get(state.task or "")) for state in run.steps],
         "definition": json.loads(run.definition),
     }

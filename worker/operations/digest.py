@@ -6,15 +6,17 @@ import hashlib
 
 from engine.schema import Schema, dump_payload
 from worker.model import Task
+from worker.model.workflow_run import WorkflowRun
 
 
 def digest_of(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def open_digest(task: Task) -> str | None:
+def open_digest(of: Task | WorkflowRun) -> str | None:
     """In hex; None when the payload held secrets, so that the copy that is shown is another."""
-    return task.digest if digest_of(dump_payload(task.payload)) == task.digest else None
+    shown = of.payload if isinstance(of, Task) else of.shown
+    return of.digest if digest_of(dump_payload(shown)) == of.digest else None
 
 
 def open_digest_of(payload: bytes, value: dict[str, object], schema: Schema) -> str | None:

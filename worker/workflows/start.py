@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from worker.model.workflow_run import (
     WorkflowRun,
 )
 from worker.operations.authorise import NotAllowed, missing_to_execute
+from worker.operations.digest import digest_of, open_digest
 from worker.operations.rerun import NotFinal, PayloadForgotten
 from worker.operations.submit import Conflict, ScriptDisabled
 from worker.store.workflow_runs import WorkflowRuns
@@ -41,11 +41,11 @@ class NothingToRepeat(PenstockError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """`created` is False when the same run was there already. `digest` is the SHA-256 of the payload in hex."""
+    """`created` is False when the same run was there already. `digest`: as open_digest has it."""
 
     run_id: str
     created: bool
-    digest: str
+    digest: str | None
 
 
 async def start(
@@ -83,7 +83,7 @@ async def start(
             definition=dump_payload(workflow.document).decode(),
             input=(exact := dump_payload(value)),
             shown=dump_payload(workflow.schema.redact(value)).decode(),
-            digest=hashlib.sha256(exact).hexdigest(),
+            digest=digest_of(exact),
             principal=principal,
             trigger=trigger,
             steps=tuple(StepState(step.name) for step in workflow.steps),
@@ -115,7 +115,7 @@ async def repeat(
     workflow = snapshot(run.workflow, run.definition)
     check_start(workflow, principal, find)
     exact = dump_payload(run.shown)
-    if hashlib.sha256(exact).hexdigest() != run.digest:
+    if open_digest(run) is None:
         raise PayloadForgotten("the payload held secrets, which are not kept: start the workflow again")
     again = {state.name for state in run.steps if not _done(state)}
     if not again:
@@ -143,10 +143,7 @@ async def repeat(
 
 def check_start(workflow: Workflow, principal: Principal, find: Callable[[str], Prepared | None]) -> None:
     """Raises NotAllowed, ScriptDisabled, PayloadError for a script that is not there any more."""
-    needed = f"workflows:execute:{workflow.name}"
-    if not principal.may(needed):
-        raise NotAllowed(needed)
-    check_steps(workflow, principal, find)
+    check_rights(workflow, principal, find)
     for number, step in enumerate(workflow.steps):
         prepared = find(step.script)
         if prepared is None:
@@ -154,6 +151,14 @@ def check_start(workflow: Workflow, principal: Principal, find: Callable[[str], 
             raise PayloadError([Problem(f"the script {step.script} of the step {step.name} is not there", place)])
         if not prepared.script.enabled:
             raise ScriptDisabled(f"the script {step.script} of the step {step.name} is disabled")
+
+
+def check_rights(workflow: Workflow, principal: Principal, find: Callable[[str], Prepared | None]) -> None:
+    """Whether the principal may start it, and run each of its scripts. Raises NotAllowed."""
+    needed = f"workflows:execute:{workflow.name}"
+    if not principal.may(needed):
+        raise NotAllowed(needed)
+    check_steps(workflow, principal, find)
 
 
 def check_steps(workflow: Workflow, principal: Principal, find: Callable[[str], Prepared | None]) -> None:
@@ -172,7 +177,7 @@ async def _record(new: NewWorkflowRun, runs: WorkflowRuns, driver: Driver) -> St
         await driver.advance(new.id)
     except BrokerAway:
         pass  # it is recorded, and published when the broker is back
-    return Started(new.id, outcome == "created", new.digest)
+    return Started(new.id, outcome == "created", new.digest if new.shown.encode() == new.input else None)
 
 
 def _done(state: StepState) -> bool:
