@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from worker.daemons.driving import workflow_definitions
 from worker.daemons.logging import set_up_logging
 from worker.daemons.ticking import submitting
 from worker.daemons.wiring import Deployment, open_deployment, open_store
@@ -24,7 +25,8 @@ SPEED = 600
 
 async def main(deployment: Deployment, began_ms: int, began_s: float, end_ms: int) -> None:
     async with open_store(deployment.settings) as store:
-        beat = Beat(lambda: Known(deployment.catalog), submitting(deployment, store))
+        by = submitting(deployment, store, workflow_definitions(deployment, store))
+        beat = Beat(lambda: Known(deployment.catalog), by)
         now = 0
         while now < end_ms:
             now = min(end_ms, began_ms + round((time.monotonic() - began_s) * 1000 * SPEED))

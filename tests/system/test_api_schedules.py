@@ -10,10 +10,13 @@ import pytest
 
 from tests.system.conftest import Deployment
 from tests.system.http_client import Answer, Api, audit_of, make_key, running_api
-from tests.system.scheduled import make, now_ms
+from tests.system.scheduled import OPERATOR, keep, make, now_ms
 from tests.system.site import eventually
+from worker.model.schedule import Schedule
 
 NUMBER = {"properties": {"n": {"type": "integer"}, "token": {"type": "string", "writeOnly": True}}}
+CHAIN = [{"name": "one", "script": "say"}, {"name": "two", "script": "signed"}]
+FLOW = {"workflow": "chain", "cronExpression": "30 2 * * *", "payload": {"n": 1, "token": "hidden"}}
 SAY = {"script": "say", "cronExpression": "30 2 * * *", "timezone": "Europe/Berlin", "payload": {"n": 1}}
 
 
@@ -24,6 +27,8 @@ def api(shared_deployment: Deployment) -> Iterator[Api]:
     d.script("say", "cat", NUMBER)
     d.script("signed", "cat", NUMBER, allowedScopes=["release:sign"])
     d.script("off", "cat", NUMBER, enabled=False)
+    d.file("config/workflows/chain.yaml", json.dumps({"schema": NUMBER, "steps": CHAIN}))
+    d.file("config/schedules/flows.yaml", json.dumps({"workflow": "chain", "cronExpression": "@yearly"}))
     d.file("config/schedules/declared.yaml", json.dumps({"script": "say", "cronExpression": "@yearly"}))
     yield from running_api(d)
 
@@ -72,12 +77,61 @@ def test_a_schedule_is_made_read_changed_switched_triggered_and_deleted(
     assert {f"schedules.{verb}" for verb in verbs} <= actions
 
 
+def test_a_schedule_starts_a_workflow_as_who_may_run_all_of_its_steps(api: Api, shared_deployment: Deployment) -> None:
+    first = api.post("/schedules", {"name": "flow", **FLOW}).json
+    assert (first["workflow"], first["script"], first["payload"]) == ("chain", None, {"n": 1, "token": "***"})
+    triggered = api.post("/schedules/flow/trigger")
+    run_id = triggered.json["runId"]
+    assert (triggered.status, triggered.json["taskId"]) == (202, None)
+    assert triggered.headers["location"] == f"/api/v1/workflow-runs/{run_id}"
+    eventually(lambda: api.get(f"/workflow-runs/{run_id}").json["status"] == "completed", "the run")
+    page = api.get("/schedules/flow/runs").json
+    assert [(run["runId"], run["trigger"]) for run in page["runs"]] == [(run_id, "schedule")]
+    assert (page["total"], page["next"], api.get("/schedules/flow/tasks").json["tasks"]) == (1, None, [])
+    assert api.get("/schedules/flows").json["source"] == "file"
+    masked = put(api, "/schedules/flow", {**FLOW, "payload": first["payload"]})
+    assert (masked.error, masked.pointers) == ((422, "invalid-schedule"), ["/payload/token"])
+    for fields in ({"workflow": "../chain"}, {"workflow": "$(touch x)"}, {"workflow": "chain\u0000"}):
+        wrong = api.post("/schedules", {**FLOW, "name": "wrong", **fields})
+        assert (wrong.error, wrong.pointers) == ((422, "invalid-schedule"), ["/workflow"])
+    assert api.post("/schedules", {**FLOW, **SAY, "name": "wrong"}).error == (422, "invalid-schedule")
+    some = ("schedules:*", "workflows:execute", "scripts:execute", "scripts:read")
+    less = api.with_key(make_key(shared_deployment, "less", *some))
+    assert less.post("/schedules", {"name": "wrong", **FLOW}).status == 403  # of release:sign
+    assert less.get("/schedules/flow").status == 403  # of workflows:read:chain
+    assert "flow" not in [each["name"] for each in less.get("/schedules").json["schedules"]]
+    none = api.with_key(make_key(shared_deployment, "none", "schedules:*", "scripts:*", "release:*"))
+    assert none.post("/schedules", {"name": "wrong", **FLOW}).status == 403
+    assert none.post("/schedules/flow/trigger").status == 403
+    assert put(api, "/schedules/flow", SAY).json["workflow"] is None
+
+
 def test_the_beat_of_up_submits_and_what_came_of_it_is_shown(api: Api, shared_deployment: Deployment) -> None:
     make(shared_deployment, "soon", now_ms() - 7_200_000, cronExpression="0 * * * *", catchUp="once")
     found = eventually(lambda: api.get("/schedules/soon").json["lastTaskId"], "a task", within_s=10)
     eventually(lambda: api.get("/schedules/soon").json["lastStatus"] == "completed", "its end")
     task = api.get(f"/tasks/{found}").json
     assert (task["trigger"], task["submittedBy"], task["tags"]) == ("schedule", "operator", ["schedule:soon"])
+
+
+def test_the_beat_of_up_starts_workflows_and_follows_what_is_registered(
+    api: Api, shared_deployment: Deployment
+) -> None:
+    shared_deployment.file("scripts/later.sh", "exit 0").chmod(0o755)
+    steps = [{"name": "only", "script": "say", "payload": {"n": "${input.n}"}}]
+    assert api.post("/workflows", {"name": "saved", "schema": NUMBER, "steps": steps}).status == 201
+    assert api.post("/scripts", {"name": "later", "path": "scripts/later.sh", "parameters": []}).status == 201
+    # The beat runs since before all of these.
+    for name, what in (("of-later", {"script": "later"}), ("of-saved", {"workflow": "saved", "payload": {"n": 1}})):
+        schedule = Schedule(name=name, cron="0 * * * *", owner=OPERATOR, catch_up="once", **what)
+        keep(shared_deployment, schedule, now_ms() - 7_200_000)
+    found = eventually(lambda: api.get("/schedules/of-later").json["lastTaskId"], "a task", within_s=10)
+    assert api.get(f"/tasks/{found}").json["script"] == "later"
+    eventually(
+        lambda: api.get("/schedules/of-saved").json["lastStatus"] == "completed", "the end of a run", within_s=10
+    )
+    [run] = api.get("/schedules/of-saved/runs").json["runs"]
+    assert (run["trigger"], run["startedBy"], run["workflow"]) == ("schedule", "operator", "saved")
 
 
 def test_a_preview_and_the_presets_need_no_schedule(api: Api) -> None:

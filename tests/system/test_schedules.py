@@ -18,7 +18,7 @@ import pytest
 
 from tests.children.beat import SPEED
 from tests.system.conftest import Deployment, environment
-from tests.system.scheduled import ask, make, now_ms, tasks
+from tests.system.scheduled import ask, make, now_ms, tasks, workflow_runs
 from tests.system.site import DEADLINE_S, eventually
 from worker.config import load_settings
 from worker.daemons.wiring import store_folder
@@ -50,9 +50,13 @@ def test_beats_that_are_killed_at_random_lose_no_slot_and_double_none(site: Depl
     site.script("alone", f"cd {site.home}; mkdir held || echo twice >> twice; sleep 0.15; rmdir held")
     began = 1_900_000_020_000 - 1_900_000_020_000 % MINUTE
     minutes = 30
-    exact = {"script": "note", "overlap": "allow", "catchUp": "all", "catchUpLimit": 1000}
+    every = {"overlap": "allow", "catchUp": "all", "catchUpLimit": 1000}
+    exact = {"script": "note", **every}
     make(site, "each", began, cronExpression="* * * * *", **exact)
     make(site, "some", began, cronExpression="*/7 * * * *", timezone="Asia/Kathmandu", **exact)
+    steps = [{"name": name, "script": "note"} for name in ("first", "second")]
+    site.file("config/workflows/pair.yaml", json.dumps({"steps": steps}))
+    make(site, "flow", began, script=None, workflow="pair", cronExpression="*/3 * * * *", **every)
     make(site, "never", began, cronExpression="* * * * *", enabled=False, **exact)
     make(site, "alone", began, script="alone", cronExpression="* * * * *", overlap="skip", catchUp="once")
     worker = site.start("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -85,10 +89,14 @@ def test_beats_that_are_killed_at_random_lose_no_slot_and_double_none(site: Depl
     expected = {"each": minutes, "some": len([m for m in range(1, minutes + 1) if _seventh(began + m * MINUTE)])}
     counts = {name: len(tasks(site, name)) for name in ("each", "some", "never")}
     assert (counts, kills >= 4) == ({**expected, "never": 0}, True)
-    eventually(lambda: done.exists() and len(done.read_text().split()) >= sum(expected.values()), "all to be done")
+    flows = workflow_runs(site, "flow")
+    assert len(flows) == len({run.id for run in flows}) == minutes // 3
+    in_all = sum(expected.values()) + 2 * len(flows)
+    eventually(lambda: done.exists() and len(done.read_text().split()) >= in_all, "all to be done")
     runs = Counter(done.read_text().split())
-    assert len(runs) == sum(expected.values()) and set(runs.values()) == {1}
-    assert {task.id for name in expected for task in tasks(site, name)} == set(runs)
+    assert len(runs) == in_all and set(runs.values()) == {1}
+    steps_done = {step.task for run in workflow_runs(site, "flow") for step in run.steps}
+    assert {task.id for name in expected for task in tasks(site, name)} | steps_done == set(runs)
     assert tasks(site, "alone") and not (site.home / "twice").exists()
     worker.send_signal(signal.SIGTERM)
     worker.wait(DEADLINE_S)
@@ -181,6 +189,8 @@ def test_the_command_line_makes_shows_tries_changes_and_deletes(site: Deployment
     assert (made.json["payload"], made.json["tags"], made.json["enabled"]) == ({"n": 3}, ["loud"], True)
     again = site.penstock("schedules", "create", "nightly", "--script", "say", "--cron", "@daily")
     assert (again.code, "already" in again.err) == (65, True)
+    lost = site.penstock("schedules", "create", "lost", "--workflow", "../x", "--cron", "@daily")
+    assert (lost.code, "/workflow" in lost.err) == (65, True)
     wrong = site.penstock("schedules", "create", "../x", "--script", "no", "--cron", "$(touch x)", "--timezone", "../x")
     assert wrong.code == 65 and not (site.home / "x").exists()
     assert [place in wrong.err for place in ("/script", "/cronExpression", "/timezone", "not allowed")] == [True] * 4
@@ -193,6 +203,13 @@ def test_the_command_line_makes_shows_tries_changes_and_deletes(site: Deployment
     assert site.penstock("schedules", "disable", "nightly").code == 0
     assert site.penstock("schedules", "show", "nightly", "--json").json["nextRunAt"] is None
     assert site.penstock("schedules", "enable", "nightly").code == 0
+    site.file("config/workflows/pair.yaml", json.dumps({"steps": [{"name": "a", "script": "say"}]}))
+    flow = site.penstock("schedules", "create", "flow", "--workflow", "pair", "--cron", "@daily", "--json").json
+    assert (flow["script"], flow["workflow"], flow["payload"]) == (None, "pair", {})
+    run = site.penstock("schedules", "trigger", "flow").out.strip()
+    assert [each.id for each in workflow_runs(site, "flow")] == [run]
+    assert site.penstock("schedules", "update", "flow", "--script", "say", "--json").json["workflow"] is None
+    assert site.penstock("schedules", "delete", "flow").code == 0
     triggered = site.penstock("schedules", "trigger", "nightly").out.strip()
     assert [task.id for task in tasks(site, "nightly")] == [triggered]
     site.file("config/schedules/declared.yaml", json.dumps({"script": "say", "cronExpression": "@daily"}))

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from engine.errors import DeclarationError
 from worker.broker import RedisPublisher
 from worker.config import Catalog, Settings, WorkerSettings, load_catalog
+from worker.daemons.scheduled import ScheduledWorkflows
 from worker.embedded import Embedded
 from worker.model import Status, Task
 from worker.model.access import Principal
@@ -25,13 +26,21 @@ from worker.model.task import Resolution
 from worker.operations.authorise import NotAllowed
 from worker.schedules.beat import Beat
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
+from worker.schedules.decide import start_ms, task_id
 from worker.schedules.declared import Known
 from worker.schedules.files import load_schedules
 from worker.schedules.read import read_schedule, written
-from worker.schedules.submitting import Submitting, trigger
+from worker.schedules.submitting import Submitting, submit_slot, trigger
+from worker.schedules.view import views
 from worker.store import InvalidName, Records, connect
 from worker.store.api_keys import ApiKeys
+from worker.store.audit import Audit
 from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
+from worker.store.workflow_runs import WorkflowRuns
+from worker.store.workflows import Workflows
+from worker.workflows.definitions import Definitions
+from worker.workflows.drive import Driver
+from worker.workflows.rights import current_rights
 
 MINUTE = 60_000
 NOON = 1_900_000_000_000 - 1_900_000_000_000 % (24 * 60 * MINUTE) + 12 * 60 * MINUTE
@@ -56,19 +65,60 @@ class Site:
 
     @property
     def changing(self) -> Changing:
-        return Changing(self.schedules, self.catalog, self.files)
+        return Changing(self.schedules, self.catalog, self.workflows, self.files)
+
+    @property
+    def runs(self) -> WorkflowRuns:
+        return WorkflowRuns(self.redis)
+
+    @property
+    def workflows(self) -> ScheduledWorkflows:
+        rights = current_rights(ApiKeys(self.redis), {})
+        publisher = RedisPublisher(self.redis)
+        driver = Driver(self.runs, self.records, publisher, self.catalog.get, "penstock", rights)
+        return ScheduledWorkflows(self.definitions, self.runs, driver, self.catalog.get)
+
+    @property
+    def definitions(self) -> Definitions:
+        return Definitions({}, Workflows(self.redis))
+
+    @property
+    def audit(self) -> Audit:
+        return Audit(self.redis)
 
     @property
     def submitting(self) -> Submitting:
         publisher = RedisPublisher(self.redis)
-        return Submitting(self.schedules, self.records, publisher, ApiKeys(self.redis), {}, "penstock")
+        return Submitting(
+            self.schedules, self.records, publisher, ApiKeys(self.redis), {}, "penstock", self.workflows, self.audit
+        )
 
     def beat(self) -> Beat:
         return Beat(lambda: Known(self.catalog, self.files), self.submitting)
 
     async def make(self, name: str = "nightly", owner: Principal = ANN, **fields: Any) -> Schedule:
         value = {"script": "work", "cronExpression": "* * * * *", "payload": {"n": 1}, **fields}
-        return await self.schedules.create(read_schedule(name, value, catalog=self.catalog, owner=owner), NOON)
+        if "workflow" in fields:
+            del value["script"]
+        return await self.schedules.create(await self.changing.read(name, value, owner), NOON)
+
+    async def save(self, name: str = "both", script: str = "work", **more: Any) -> None:
+        """A workflow of two steps with the same payload."""
+        schema = {"properties": {"n": {"type": "integer"}, "token": {"type": "string", "writeOnly": True}}}
+        steps = [{"name": each, "script": script, "payload": {"n": "${input.n}"}} for each in ("one", "two")]
+        await self.definitions.stored.create(name, {"schema": schema, "steps": steps, **more}, "ann")
+
+    async def run_ids(self, name: str = "nightly") -> list[str]:
+        return list(reversed((await self.schedules.run_ids(name, 200))[0]))
+
+    async def drive(self, run_id: str) -> None:
+        """Both steps to their end."""
+        for step in (0, 1):
+            run = await self.runs.get(run_id)
+            task = await self.records.get((run and run.steps[step].task) or "")
+            assert task
+            await self.end(task)
+            await self.workflows._driver.advance(run_id)
 
     async def tasks(self, name: str = "nightly") -> list[Task]:
         return list(reversed((await self.schedules.tasks(name, 200))[0]))
@@ -191,6 +241,14 @@ def test_a_schedule_whose_key_is_revoked_or_whose_scopes_went_stops_and_says_why
         assert [task.submitted_by for task in await site.tasks()] == ["ci"]
         # What it had when it was made does not suffice: it has to have it now.
         assert await site.tasks("signs") == [] and "may not run" in await site.trouble("signs")
+        [refused] = (await site.audit.read()).entries
+        assert (refused.action, refused.result, refused.who, refused.key, refused.target) == (
+            "schedules.submit",
+            "denied",
+            "ci",
+            key.id,
+            "signs",
+        )
         successor = (await keys.rotate(key.id, overlap_s=0)).key
         await beat.tick(NOON + 2 * MINUTE)
         assert len(await site.tasks()) == 2
@@ -219,6 +277,117 @@ def test_a_script_that_is_disabled_gone_or_asks_for_another_payload_is_a_trouble
         assert "/n" in await site.trouble("strict")
         assert "no script gone" in await site.trouble("gone")
         assert len(await site.tasks("fine")) == 1 and await site.trouble("fine") == ""
+
+    play(scene)
+
+
+def test_each_slot_starts_a_workflow_once_whoever_decides_and_dies(play: Callable[..., None]) -> None:
+    async def scene(site: Site) -> None:
+        await site.save()
+        await site.make(workflow="both", overlap="allow", payload={"n": 3, "token": "s"})
+        before = (await site.schedules.states(["nightly"]))["nightly"]
+        beats = [site.beat() for _ in range(4)]
+        for minute in range(1, 6):
+            await asyncio.gather(*(beat.tick(NOON + minute * MINUTE + late) for late, beat in enumerate(beats)))
+        ids = await site.run_ids()
+        assert len(set(ids)) == 5 == len((await site.runs.page()).runs)
+        run = await site.runs.get(ids[0])
+        assert run and (run.trigger, run.principal.name, run.shown) == ("schedule", "ann", {"n": 3, "token": "***"})
+        # Killed between the start and the note of it; meanwhile nobody could start it any more.
+        state = (await site.schedules.states(["nightly"]))["nightly"]
+        await site.schedules.decide("nightly", state, replace(state, waiting=(NOON + MINUTE,)))
+        await site.definitions.stored.delete("both")
+        await site.beat().tick(NOON + 5 * MINUTE + 500)
+        assert (await site.run_ids())[-1] == ids[0] and len((await site.runs.page()).runs) == 5
+        assert await site.trouble() == "" and before.salt == state.salt
+        await site.beat().tick(NOON + 6 * MINUTE)
+        assert len((await site.runs.page()).runs) == 5 and "no workflow both" in await site.trouble()
+        # All are through, each of their steps once.
+        for id in ids:
+            await site.drive(id)
+        assert sum((await site.records.counts()).values()) == 10
+
+    play(scene)
+
+
+def test_a_run_that_goes_on_overlaps_and_a_jitter_is_waited_for(play: Callable[..., None]) -> None:
+    async def scene(site: Site) -> None:
+        await site.save()
+        await site.make("skips", workflow="both", overlap="skip")
+        await site.make("queues", workflow="both", overlap="queue")
+        beat = site.beat()
+        for minute in (1, 2, 3):
+            await beat.tick(NOON + minute * MINUTE)
+        [skips], [queues] = await site.run_ids("skips"), await site.run_ids("queues")
+        found = await site.schedules.states(["skips", "queues"])
+        assert (found["skips"].skipped, found["queues"].skipped) == (2, 1)
+        await site.drive(skips)
+        await site.drive(queues)
+        await beat.tick(NOON + 3 * MINUTE + 1000)
+        assert (len(await site.run_ids("skips")), len(await site.run_ids("queues"))) == (1, 2)
+        [shown] = await views([await site.changing.find("skips")], site.changing, site.submitting.launched)
+        assert (shown.last_workflow_run, shown.last_task, shown.last_status) == (skips, None, Status.COMPLETED)
+        late = await site.make("late", workflow="both", overlap="allow", jitter="1h")
+        state = (await site.schedules.states(["late"]))["late"]
+        at = [start_ms(state, late, NOON + minute * MINUTE) or 0 for minute in (1, 2, 3)]
+        for minute in (1, 2, 3):
+            await beat.tick(NOON + minute * MINUTE)
+        assert await site.run_ids("late") == [] and min(at) > NOON + 3 * MINUTE
+        wanted = {task_id(state, "late", NOON + minute * MINUTE) for minute in (1, 2, 3)}
+        for count, begins in enumerate(sorted(at)):
+            # Other minutes came meanwhile, and may begin earlier. Each beat is another one, as after a kill.
+            await site.beat().tick(begins - 1)
+            assert len(wanted & set(await site.run_ids("late"))) == count
+            await site.beat().tick(begins)
+        assert wanted <= set(await site.run_ids("late"))
+
+    play(scene)
+
+
+def test_a_workflow_is_started_with_the_rights_to_all_of_its_steps_or_not_at_all(play: Callable[..., None]) -> None:
+    async def scene(site: Site) -> None:
+        await site.save()
+        await site.save("signing", "signed")
+        keys = ApiKeys(site.redis)
+        wide = frozenset({"workflows:execute:both", "scripts:execute:work"})
+        key = (await keys.create(NewKey("ci", wide))).key
+        ci = Principal("ci", "key", wide, key.id)
+        for name, owner in (("signing", ci), ("both", replace(ci, scopes=frozenset({"workflows:execute"})))):
+            with pytest.raises(NotAllowed):
+                await site.changing.create(await site.changing.read("no", value(script=None, workflow=name), owner))
+        await site.make(workflow="both", owner=ci, overlap="allow")
+        # It was allowed more when it was made than its key may now.
+        await site.make("signs", workflow="signing", owner=replace(ci, scopes=frozenset({"*"})), overlap="allow")
+        # And less than its key may now: its steps get what both may.
+        less = replace(ci, scopes=wide | {"scripts:execute:signed"})
+        await site.make("less", workflow="both", owner=less, overlap="allow")
+        await site.beat().tick(NOON + MINUTE)
+        assert len(await site.run_ids()) == 1 and await site.run_ids("signs") == []
+        assert "may not run" in await site.trouble("signs")
+        run = await site.runs.get((await site.run_ids("less"))[0])
+        assert run and run.principal.scopes == wide
+        await keys.revoke(key.id)
+        await site.beat().tick(NOON + 2 * MINUTE)
+        assert len(await site.run_ids()) == 1 and "revoked" in await site.trouble()
+        denied = [entry for entry in (await site.audit.read()).entries if entry.result == "denied"]
+        assert sorted(entry.target for entry in denied) == ["less", "nightly", "signs", "signs"]
+
+    play(scene)
+
+
+def test_a_schedule_that_gets_a_workflow_for_its_script_starts_no_slot_twice(play: Callable[..., None]) -> None:
+    async def scene(site: Site) -> None:
+        await site.save()
+        made = await site.make()
+        state = (await site.schedules.states(["nightly"]))["nightly"]
+        waiting = replace(state, handled=NOON + MINUTE, waiting=(NOON + MINUTE,))
+        assert await site.schedules.decide("nightly", state, waiting)
+        await submit_slot(made, state, NOON + MINUTE, site.catalog, site.submitting)  # and killed
+        await site.schedules.update(made, replace(made, script=None, workflow="both"), NOON + MINUTE + 1)
+        await site.beat().tick(NOON + MINUTE + 10)
+        assert await site.run_ids() == []
+        await site.beat().tick(NOON + 2 * MINUTE)
+        assert len(await site.run_ids()) == 1
 
     play(scene)
 
@@ -255,7 +424,7 @@ def test_a_file_hides_what_the_store_has_and_is_not_changed(play: Callable[..., 
         folder = tmp_path / "config" / "schedules"
         folder.mkdir()
         (folder / "declared.yaml").write_text("{script: work, cronExpression: '* * * * *', payload: {n: 2}}")
-        site.files.update(load_schedules(folder, site.catalog))
+        site.files.update(load_schedules(folder, site.catalog, {}))
         for change in (site.changing.remove("declared"), site.changing.switch("declared", ANN, enabled=False)):
             with pytest.raises(ReadOnly):
                 await change
@@ -293,7 +462,8 @@ def test_a_store_full_of_schedules_takes_no_more(play: Callable[..., None], monk
 
 
 def value(**fields: Any) -> dict[str, Any]:
-    return {"script": "work", "cronExpression": "* * * * *", **fields}
+    found = {"script": "work", "cronExpression": "* * * * *", **fields}
+    return {key: each for key, each in found.items() if each is not None}
 
 
 HOSTILE = "$(touch x)"
@@ -307,6 +477,15 @@ HOSTILE = "$(touch x)"
         ("ok", {"script": HOSTILE}, ["/script"]),
         ("ok", {"script": "../../x"}, ["/script"]),
         ("ok", {"workflow": "w"}, [""]),
+        ("ok", {"script": None, "workflow": "w"}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": "../both"}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": HOSTILE}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": "both\n"}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": "w" * 100_000}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": ["both"]}, ["/workflow"]),
+        ("ok", {"script": None, "workflow": "both", "payload": {"n": "1"}}, ["/payload/n"]),
+        ("ok", {"script": None, "workflow": "both", "payload": {"token": "***"}}, ["/payload/token"]),
+        ("ok", {"script": None, "workflow": "both", "payload": {"token": "x" * 300_000}}, ["/payload"]),
         ("ok", {"timezone": "../../etc/passwd"}, ["/timezone"]),
         ("ok", {"timezone": "/etc/passwd"}, ["/timezone"]),
         ("ok", {"timezone": "Europe"}, ["/timezone"]),
@@ -336,8 +515,9 @@ def test_all_that_is_wrong_is_told_with_its_place(
     play: Callable[..., None], name: str, fields: dict[str, Any], pointers: list[str]
 ) -> None:
     async def scene(site: Site) -> None:
+        await site.save()
         with pytest.raises(DeclarationError) as error:
-            read_schedule(name, value(**fields), catalog=site.catalog, owner=ANN)
+            await site.changing.read(name, value(**fields), ANN)
         assert sorted(problem.pointer for problem in error.value.problems) == sorted(pointers)
         assert all(str(problem).isprintable() and len(str(problem)) < 600 for problem in error.value.problems)
 
@@ -355,7 +535,7 @@ def test_a_file_is_told_with_its_line_and_what_was_read_can_be_written(
         wrong.write_text("script: nope\ncronExpression: 0 25 * * *\n")
         (folder / "Wrong Name.yml").write_text("{script: work, cronExpression: '@daily'}")
         with pytest.raises(DeclarationError) as error:
-            load_schedules(folder, site.catalog)
+            load_schedules(folder, site.catalog, {})
         places = {(Path(problem.file or "").name, problem.line, problem.pointer) for problem in error.value.problems}
         assert places >= {("wrong.yaml", 1, "/script"), ("wrong.yaml", 2, "/cronExpression")}
         assert any(file == "Wrong Name.yml" for file, _, _ in places)

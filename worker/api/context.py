@@ -18,6 +18,7 @@ from worker.config import Catalog, Settings
 from worker.model.rate import RateLimit
 from worker.operations.registered_scripts import RegisteredScripts
 from worker.schedules.declared import Declared
+from worker.schedules.target import Targets
 from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
@@ -51,6 +52,7 @@ class Context:
     redis: Redis
     """The store's."""
     declared: Declared
+    scheduled: Targets
     definitions: Definitions
     workflow_runs: WorkflowRuns
     driver: Driver

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from worker.api.body import Asked
 from worker.api.documents import Document, StatusName, TaskInList, time
+from worker.api.workflow_documents import WorkflowRunInList
 from worker.model.schedule import MOST_CAUGHT_UP
 from worker.schedules.view import MOST_PREVIEWED, ScheduleView
 
@@ -57,7 +58,8 @@ class Trouble(Document):
 class ScheduleDocument(Document):
     """`source`: `file` for the operator's own, which is read-only, `store` for others. `owner`: as whom it acts.
 
-    `payload` has secrets masked; it is null when the script is gone. `lastRunAt` is the newest slot that has a task.
+    `payload` has secrets masked; it is null when what it runs is gone. `lastRunAt` is the newest slot that has a task,
+    or a workflow run.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ScheduleDocument(Document):
     next_run_at: str | None
     last_run_at: str | None
     last_task_id: str | None
+    last_workflow_run_id: str | None
     last_status: StatusName | None
     skipped: int
     missed: int
@@ -102,6 +105,14 @@ class ScheduleTasks(Document):
     next: int | None
 
 
+class ScheduleRuns(Document):
+    """Newest first. `total`: so many ids are kept; runs that were pruned are left out. `next`: see `skip`."""
+
+    runs: list[WorkflowRunInList]
+    total: int
+    next: int | None
+
+
 class Preview(Document):
     timezone: str
     times: list[str]
@@ -117,7 +128,10 @@ class Presets(Document):
 
 
 class Triggered(Document):
-    task_id: str
+    """`taskId`, or of a schedule that starts a workflow `runId`; the other is null."""
+
+    task_id: str | None
+    run_id: str | None
     poll_url: str
 
 
@@ -147,6 +161,7 @@ def of_view(view: ScheduleView) -> ScheduleDocument:
         next_run_at=time(view.next_run),
         last_run_at=time(view.last_run),
         last_task_id=view.last_task,
+        last_workflow_run_id=view.last_workflow_run,
         last_status=view.last_status.value if view.last_status else None,
         skipped=state.skipped if state else 0,
         missed=state.missed if state else 0,

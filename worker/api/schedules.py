@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -25,17 +26,20 @@ from worker.api.schedule_documents import (
     Preview,
     ScheduleDocument,
     ScheduleList,
+    ScheduleRuns,
     ScheduleTasks,
     Triggered,
     of_view,
 )
 from worker.api.tasks import AskedNothing
+from worker.api.workflow_documents import RUNS, run_in_list
 from worker.model.schedule import Schedule
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
 from worker.schedules.cron import PRESETS, Cron, CronError
 from worker.schedules.decide import Timing
-from worker.schedules.read import read_schedule, time_zone
-from worker.schedules.submitting import NotSubmitted, Submitting, trigger
+from worker.schedules.read import time_zone
+from worker.schedules.submitting import Submitting, trigger
+from worker.schedules.target import NotSubmitted
 from worker.schedules.view import ScheduleView, views
 from worker.store.api_keys import ApiKeys
 from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
@@ -98,7 +102,7 @@ async def preview_schedule(request: Request, here: Here, caller: Asker) -> Previ
     openapi_extra=documented_body(AskedSchedule, example=_EXAMPLE),
 )
 async def create_schedule(request: Request, here: Here, caller: Asker) -> JSONResponse:
-    """Make a schedule. It acts as the caller, who has to be allowed to run the script, now and whenever it is due."""
+    """Make a schedule. It acts as the caller, who has to be allowed to run what it runs, now and whenever it is due."""
     if not any(scope.startswith("schedules:write:") for scope in caller.principal.scopes):
         caller.needs("schedules:write")
     asked = await read_body(request, AskedSchedule)
@@ -157,18 +161,20 @@ async def disable_schedule(name: str, request: Request, here: Here, caller: Aske
     openapi_extra=documented_body(AskedNothing),
 )
 async def trigger_schedule(name: str, request: Request, here: Here, caller: Asker) -> JSONResponse:
-    """Submit its task now, as the caller. Its times stay as they are."""
+    """Submit its task, or start its workflow, now and as the caller. Its times stay as they are."""
     caller.needs(f"schedules:write:{name}")
     await read_body(request, AskedNothing)
     try:
         schedule = await _changing(here).find(name)
-        task_id = await trigger(schedule, caller.principal, here.catalog, _submitting(here), caller.address)
+        id = await trigger(schedule, caller.principal, here.catalog, _submitting(here), caller.address)
     except (UnknownSchedule, NotSubmitted) as error:
         raise _refused(error) from None
-    await done(request, here, caller, name, status=202, detail=task_id)
-    where = f"{TASKS}/{task_id}"
-    answer = Triggered(task_id=task_id, poll_url=where)
-    return JSONResponse(answer.model_dump(), 202, headers={"Location": where})
+    await done(request, here, caller, name, status=202, detail=id)
+    if schedule.workflow is None:
+        answer = Triggered(task_id=id, run_id=None, poll_url=f"{TASKS}/{id}")
+    else:
+        answer = Triggered(task_id=None, run_id=id, poll_url=f"{RUNS}/{id}")
+    return JSONResponse(answer.model_dump(), 202, headers={"Location": answer.poll_url})
 
 
 @router.get("/{name}/tasks", responses=_READS)
@@ -179,7 +185,7 @@ async def list_schedule_tasks(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
 ) -> ScheduleTasks:
-    """What it has submitted, newest first."""
+    """The tasks that it has submitted, newest first; see `/runs` for one that starts a workflow."""
     caller.needs("tasks:read")
     schedule = await _readable(here, caller, name)
     found, total = await Schedules(here.redis).tasks(schedule.name, limit, skip)
@@ -187,16 +193,38 @@ async def list_schedule_tasks(
     return ScheduleTasks(tasks=readable, total=total, next=skip + limit if skip + limit < total else None)
 
 
+@router.get("/{name}/runs", responses=_READS)
+async def list_schedule_runs(
+    name: str,
+    here: Here,
+    caller: Asker,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
+) -> ScheduleRuns:
+    """The workflow runs that it has started, newest first."""
+    schedule = await _readable(here, caller, name)
+    ids, total = await Schedules(here.redis).run_ids(schedule.name, limit, skip)
+    found = await asyncio.gather(*(here.workflow_runs.get(id) for id in ids))
+    readable = [run_in_list(run) for run in found if run and caller.principal.may(f"workflows:read:{run.workflow}")]
+    return ScheduleRuns(runs=readable, total=total, next=skip + limit if skip + limit < total else None)
+
+
 def _may_read(caller: Caller, schedule: Schedule) -> bool:
-    return caller.principal.may(f"schedules:read:{schedule.name}") and caller.may_read_script(schedule.script or "")
+    return caller.principal.may(f"schedules:read:{schedule.name}") and caller.principal.may(_to_read(schedule))
+
+
+def _to_read(schedule: Schedule) -> str:
+    """What it takes to read what it runs."""
+    if schedule.workflow is not None:
+        return f"workflows:read:{schedule.workflow}"
+    return f"scripts:read:{schedule.script}"
 
 
 async def _readable(here: Context, caller: Caller, name: str) -> Schedule:
     """Raises ApiError: 403 without the scope, 404, and 403 without the right to read what it runs."""
     caller.needs(f"schedules:read:{name}")
     schedule = await _found(here, name)
-    if schedule.script is not None:
-        caller.needs(f"scripts:read:{schedule.script}")
+    caller.needs(_to_read(schedule))
     return schedule
 
 
@@ -212,9 +240,11 @@ async def _kept(here: Context, caller: Caller, name: str, asked: AskedFields, *,
     if asked.script is not None:
         # Else the problems of a payload would tell the schema to who may not see it.
         caller.needs(f"scripts:execute:{asked.script}")
+    if asked.workflow is not None:
+        caller.needs(f"workflows:execute:{asked.workflow}")
     changing = _changing(here)
     try:
-        schedule = read_schedule(name, asked.written(), catalog=here.catalog, owner=caller.principal)
+        schedule = await changing.read(name, asked.written(), caller.principal)
         return await (changing.create(schedule) if new else changing.update(schedule))
     except DeclarationError as error:
         raise _invalid(list(error.problems)) from None
@@ -238,7 +268,7 @@ def _changing(here: Context) -> Changing:
     if here.declared.wrong:
         # The operator's mistake: `penstock check` and our log tell it.
         raise ApiError(503, "wrong-deployment", "a file in config/schedules is wrong")
-    return Changing(Schedules(here.redis), here.catalog, here.declared.known.files)
+    return Changing(Schedules(here.redis), here.catalog, here.scheduled, here.declared.known.files)
 
 
 def _submitting(here: Context) -> Submitting:
@@ -249,11 +279,13 @@ def _submitting(here: Context) -> Submitting:
         ApiKeys(here.redis),
         here.settings.auth.roles,
         here.settings.default_queue,
+        here.scheduled,
+        here.audit,
     )
 
 
 async def _views(here: Context, found: list[Schedule]) -> tuple[ScheduleView, ...]:
-    return await views(found, Schedules(here.redis), here.records, here.catalog)
+    return await views(found, _changing(here), _submitting(here).launched)
 
 
 async def _document(here: Context, schedule: Schedule) -> ScheduleDocument:

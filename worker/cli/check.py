@@ -66,6 +66,7 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
     from worker.config import load_all
     from worker.config.allow import AllowList
     from worker.daemons.proofs import check_approval_key, proofs
+    from worker.daemons.scheduled import targets_of
     from worker.schedules.files import folder_of, load_schedules
     from worker.workflows.load import load_workflows
 
@@ -76,8 +77,7 @@ def _checked(home: Path) -> tuple[list[str], list[Problem]]:
         names = sorted(catalog.scripts)
         check_approval_key(settings)
         proofs(settings)
-        load_schedules(folder_of(home), catalog)
-        load_workflows(home, catalog.scripts)
+        load_schedules(folder_of(home), catalog, targets_of(load_workflows(home, catalog.scripts)))
     except DeclarationError as error:
         problems += error.problems
     try:

@@ -36,6 +36,7 @@ def of_schedule(view: ScheduleView) -> dict[str, Any]:
         "nextRunAt": time_text(view.next_run),
         "lastRunAt": time_text(view.last_run),
         "lastTaskId": view.last_task,
+        "lastWorkflowRunId": view.last_workflow_run,
         "lastStatus": view.last_status.value if view.last_status else None,
         "skipped": state.skipped if state else 0,
         "missed": state.missed if state else 0,

@@ -12,7 +12,8 @@ from worker.model.schedule import CATCH_UPS, MOST_CAUGHT_UP, OVERLAPS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
-    click.option("--script", metavar="SCRIPT", type=ScriptName(), help="What is run."),
+    click.option("--script", metavar="SCRIPT", type=ScriptName(), help="What is run; or:"),
+    click.option("--workflow", metavar="WORKFLOW", help="What is started."),
     click.option("--cron", "cronExpression", metavar="EXPRESSION", help="When; such as '0 3 * * mon-fri' or @daily."),
     click.option("--timezone", metavar="ZONE", help="Whose clock that means, such as Europe/Berlin [default: UTC]."),
     click.option("--overlap", type=click.Choice(OVERLAPS), help="While the task before has not ended [default: skip]."),
@@ -43,3 +44,12 @@ def schedule_options(function: _F) -> _F:
 def given(fields: dict[str, Any]) -> dict[str, Any]:
     """Of the options those that were given."""
     return {name: list(value) if name == "tags" else value for name, value in fields.items() if value not in (None, ())}
+
+
+def changed(before: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """With the other fields; who names a workflow takes the script away, and the other way round."""
+    after = {**before, **fields}
+    for one, other in (("script", "workflow"), ("workflow", "script")):
+        if one in fields and other not in fields:
+            after.pop(other, None)
+    return after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,12 +14,13 @@ import click
 
 from worker.cli import exit_codes
 from worker.cli.options import json_option
-from worker.cli.schedule_fields import given, schedule_options
+from worker.cli.schedule_fields import changed, given, schedule_options
 
 if TYPE_CHECKING:
     from worker.daemons.wiring import Deployment, Store
     from worker.model.schedule import Schedule
     from worker.schedules.change import Changing
+    from worker.schedules.submitting import Submitting
     from worker.schedules.view import ScheduleView
 
 _T = TypeVar("_T")
@@ -141,8 +142,8 @@ def create(
 ) -> int:
     """Make a schedule in the store.
 
-    The payload is checked against the script's schema now, and again whenever it is due. It acts as the local user,
-    who may do everything. Exit code 65 with all that is wrong, or when there is one of that name.
+    The payload is checked against the schema of the script or workflow now, and again whenever it is due. It acts as
+    the local user, who may do everything. Exit code 65 with all that is wrong, or when there is one of that name.
 
     \b
     Examples:
@@ -150,16 +151,14 @@ def create(
       penstock schedules create report --script render-report --cron @weekly --payload report.json --catch-up once
     """
     from worker.cli.local import local_principal
-    from worker.schedules.read import read_schedule
 
     value = given(fields)
     if disabled:
         value["enabled"] = False
 
     async def make(changing: Changing, opened: _Opened) -> ScheduleView:
-        value["payload"] = opened.payload(value.get("script"), parameters, source)
-        new = read_schedule(name, value, catalog=changing.catalog, owner=local_principal())
-        made = await changing.create(new)
+        value["payload"] = await opened.payload(value, parameters, source)
+        made = await changing.create(await changing.read(name, value, local_principal()))
         await opened.record("schedules.create", name)
         [view] = await opened.views([made])
         return view
@@ -186,14 +185,13 @@ def update(
       penstock schedules update nightly --cron '30 4 * * *' --timezone Europe/Berlin
     """
     from worker.cli.local import local_principal
-    from worker.schedules.read import read_schedule, written
+    from worker.schedules.read import written
 
     async def change(changing: Changing, opened: _Opened) -> ScheduleView:
-        value = {**written(await changing.find(name)), **given(fields)}
+        value = changed(written(await changing.find(name)), given(fields))
         if parameters or source:
-            value["payload"] = opened.payload(value.get("script"), parameters, source)
-        new = read_schedule(name, value, catalog=changing.catalog, owner=local_principal())
-        made = await changing.update(new)
+            value["payload"] = await opened.payload(value, parameters, source)
+        made = await changing.update(await changing.read(name, value, local_principal()))
         await opened.record("schedules.update", name)
         [view] = await opened.views([made])
         return view
@@ -268,7 +266,7 @@ def delete(home: Path, names: tuple[str, ...]) -> int:
 @click.argument("name")
 @click.pass_obj
 def trigger_one(home: Path, name: str) -> int:
-    """Submit the task of a schedule now, and print its id.
+    """Submit the task of a schedule now, or start its workflow, and print the id.
 
     As the local user, whatever runs already; its times stay as they are.
 
@@ -280,12 +278,9 @@ def trigger_one(home: Path, name: str) -> int:
     from worker.schedules.submitting import trigger
 
     async def submit(changing: Changing, opened: _Opened) -> str:
-        from worker.daemons.ticking import submitting
-
-        by = submitting(opened.deployment, opened.store)
-        task = await trigger(await changing.find(name), local_principal(), changing.catalog, by)
-        await opened.record("schedules.trigger", name, task)
-        return task
+        id = await trigger(await changing.find(name), local_principal(), changing.catalog, opened.by)
+        await opened.record("schedules.trigger", name, id)
+        return id
 
     click.echo(_asked(home, submit))
     return exit_codes.COMPLETED
@@ -294,24 +289,31 @@ def trigger_one(home: Path, name: str) -> int:
 class _Opened:
     """The deployment and its store, for one command."""
 
-    def __init__(self, deployment: Deployment, store: Store) -> None:
+    def __init__(self, deployment: Deployment, store: Store, changing: Changing, by: Submitting) -> None:
         self.deployment = deployment
         self.store = store
+        self.changing = changing
+        self.by = by
 
     async def views(self, found: Any) -> tuple[ScheduleView, ...]:
         from worker.schedules.view import views
-        from worker.store.schedules import Schedules
 
-        return await views(found, Schedules(self.store.redis), self.store.records, self.deployment.catalog)
+        return await views(found, self.changing, self.by.launched)
 
-    def payload(self, script: str | None, parameters: tuple[str, ...], source: str | None) -> dict[str, Any]:
+    async def payload(
+        self, fields: Mapping[str, Any], parameters: tuple[str, ...], source: str | None
+    ) -> dict[str, Any]:
         from worker.cli.door import Form
         from worker.cli.payload import payload_from
 
-        prepared = self.deployment.catalog.get(script or "")
-        if prepared is None:
+        prepared = self.deployment.catalog.get(fields.get("script") or "")
+        target = await self.by.workflows.get(fields.get("workflow") or "")
+        if prepared is not None:
+            form = Form(prepared.schema.document, prepared.script.limits.payload_bytes)
+        elif target is not None:
+            form = Form(target.schema.document, target.payload_bytes)
+        else:
             return {}  # which is told with all else that is wrong
-        form = Form(prepared.schema.document, prepared.script.limits.payload_bytes)
         found: dict[str, Any] = json.loads(payload_from(parameters, source, form=form))
         return found
 
@@ -333,15 +335,21 @@ def _asked(home: Path, call: Callable[[Changing, _Opened], Awaitable[_T]]) -> _T
 @asynccontextmanager
 async def _open(home: Path) -> AsyncIterator[tuple[Changing, _Opened]]:
     from worker.cli.deployment import opened
-    from worker.daemons.wiring import open_deployment
+    from worker.daemons.driving import workflow_definitions
+    from worker.daemons.scheduled import targets_of
+    from worker.daemons.ticking import submitting
+    from worker.daemons.wiring import open_deployment, registered_scripts
     from worker.schedules.change import Changing
     from worker.schedules.files import folder_of, load_schedules
-    from worker.store.schedules import Schedules
 
     deployment = open_deployment(home)
-    files = load_schedules(folder_of(home), deployment.catalog)
     async with opened(deployment.settings) as store:
-        yield Changing(Schedules(store.redis), deployment.catalog, files), _Opened(deployment, store)
+        definitions = workflow_definitions(deployment, store)
+        files = load_schedules(folder_of(home), deployment.catalog, targets_of(definitions.files))
+        await registered_scripts(deployment, store).look()
+        by = submitting(deployment, store, definitions, log=False)
+        changing = Changing(by.schedules, deployment.catalog, by.workflows, files)
+        yield changing, _Opened(deployment, store, changing, by)
 
 
 @contextmanager
@@ -349,7 +357,7 @@ def _failures() -> Iterator[None]:
     from worker.cli.failure import Failure
     from worker.operations.submit import ScriptDisabled
     from worker.schedules.change import ReadOnly, UnknownSchedule
-    from worker.schedules.submitting import NotSubmitted
+    from worker.schedules.target import NotSubmitted
     from worker.store.schedules import ScheduleChanged, ScheduleExists, TooManySchedules
 
     try:

@@ -34,6 +34,11 @@ class Catalog:
         """Whether a file of the deployment does."""
         return name in self.scripts.maps[0]
 
+    @property
+    def declared(self) -> Catalog:
+        """Without what is registered: a file of the deployment names what other files declare."""
+        return Catalog.of(self.scripts.maps[0], self.plugins)
+
     def register(self, registered: Mapping[str, Prepared]) -> None:
         """From now on these are the registered scripts."""
         self.scripts.maps[1] = dict(registered)

@@ -24,6 +24,7 @@ from worker.api.streams import Streams
 from worker.config import Settings
 from worker.daemons.driving import workflow_definitions, workflow_driver
 from worker.daemons.logging import set_up_logging
+from worker.daemons.scheduled import ScheduledWorkflows, targets_of
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, open_access, open_store, registered_scripts, store_folder
 from worker.embedded import Embedded
@@ -82,6 +83,7 @@ async def _serve(
         feed, webhooks = Feed(store.records), Webhooks(store.redis)
         to_broker = publisher(deployment, store)
         definitions = workflow_definitions(deployment, store)
+        driver, runs = workflow_driver(deployment, store, to_broker), WorkflowRuns(store.redis)
         rate = settings.api.rate_limit
         context = Context(
             settings=settings,
@@ -102,10 +104,11 @@ async def _serve(
             webhooks=webhooks,
             rate_limit=RateLimit(*rate) if rate else None,
             redis=store.redis,
-            declared=Declared(settings.home, deployment.catalog),
+            declared=Declared(settings.home, deployment.catalog, targets_of(definitions.files)),
+            scheduled=ScheduledWorkflows(definitions, runs, driver, deployment.catalog.get),
             definitions=definitions,
-            workflow_runs=WorkflowRuns(store.redis),
-            driver=workflow_driver(deployment, store, to_broker),
+            workflow_runs=runs,
+            driver=driver,
         )
         config = uvicorn.Config(
             Site(make_api(context), load_assets()),

@@ -7,8 +7,10 @@ import contextlib
 
 import structlog
 
+from worker.daemons.driving import workflow_driver
+from worker.daemons.scheduled import ScheduledWorkflows, targets_of
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, NotReachable, Store, open_store
+from worker.daemons.wiring import Deployment, NotReachable, Store, open_audit, open_store, registered_scripts
 from worker.schedules.beat import Beat
 from worker.schedules.declared import Declared
 from worker.schedules.submitting import Submitting
@@ -16,6 +18,10 @@ from worker.store import StoreUnavailable
 from worker.store.api_keys import ApiKeys
 from worker.store.connect import BLOCK_MS
 from worker.store.schedules import Schedules
+from worker.store.workflow_runs import WorkflowRuns
+from worker.store.workflows import Workflows
+from worker.workflows.definitions import Definitions
+from worker.workflows.load import load_workflows
 
 _logger = structlog.get_logger("penstock.beat")
 _AWAY_S = 1.0
@@ -23,29 +29,35 @@ _AWAY_S = 1.0
 _WAITING_MS = 1000
 
 
-def submitting(deployment: Deployment, store: Store) -> Submitting:
+def submitting(deployment: Deployment, store: Store, definitions: Definitions, *, log: bool = True) -> Submitting:
+    """`log`: see workflow_driver."""
     settings = deployment.settings
+    to_broker = publisher(deployment, store)
+    driver = workflow_driver(deployment, store, to_broker, log=log)
     return Submitting(
         Schedules(store.redis),
         store.records,
-        publisher(deployment, store),
+        to_broker,
         ApiKeys(store.redis),
         settings.auth.roles,
         settings.default_queue,
+        ScheduledWorkflows(definitions, WorkflowRuns(store.redis), driver, deployment.catalog.get),
+        open_audit(settings, store),
     )
 
 
 class Ticking:
     """One beat. `step` is called again and again, in one event loop; `close` at the end.
 
-    Raises DeclarationError for schedules that are wrong from the start; later those from before hold.
+    Raises DeclarationError for schedules and workflows that are wrong from the start; later those from before hold.
 
     The clock is the store's, the same for all beats.
     """
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._declared = Declared(deployment.settings.home, deployment.catalog)
+        self._workflows = load_workflows(deployment.settings.home, deployment.catalog.scripts)
+        self._declared = Declared(deployment.settings.home, deployment.catalog, targets_of(self._workflows))
         self._declared.load()
         self._open = contextlib.AsyncExitStack()
         self._beat: Beat | None = None
@@ -80,7 +92,8 @@ class Ticking:
 
     async def _connect(self) -> None:
         store = await self._open.enter_async_context(open_store(self._deployment.settings))
-        by = submitting(self._deployment, store)
+        by = submitting(self._deployment, store, Definitions(self._workflows, Workflows(store.redis)))
+        self._registered = registered_scripts(self._deployment, store)
         self._schedules = by.schedules
         self._change = await self._schedules.newest_change()
         self._beat = Beat(lambda: self._declared.known, by)
@@ -92,6 +105,7 @@ class Ticking:
         due = self._next is not None and now >= self._next
         if self._stale or due or now < self._last:
             self._stale = True  # until it has succeeded
+            await self._registered.look()
             self._next = await self._beat.tick(now)
             if self._next is not None and self._next <= now:
                 self._next = now + _WAITING_MS

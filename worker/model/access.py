@@ -37,6 +37,21 @@ class Principal:
         return not scopes or any(self.may(scope) for scope in scopes)
 
 
+def shared(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
+    """The scopes of either that the other grants too."""
+    return frozenset(scope for scope in first if covers_all(second, scope)) | frozenset(
+        scope for scope in second if covers_all(first, scope)
+    )
+
+
+def covers_all(held: Iterable[str], scope: str) -> bool:
+    """Whether all that a scope stands for is held; one with `*` needs one that is as wide."""
+    if not scope.endswith("*"):
+        return covers(held, scope)
+    stem = scope[:-1]
+    return any(stem.startswith(each[:-1]) if each.endswith("*") else stem.startswith(f"{each}:") for each in held)
+
+
 def covers(held: Iterable[str], wanted: str) -> bool:
     """Whether a scope that is held grants the wanted one.
 

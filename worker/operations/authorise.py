@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from engine.errors import PenstockError
 from engine.plugin import Prepared
 from engine.script import Script
-from worker.model.access import Principal
+from worker.model.access import Principal, covers_all
 
 
 class NotAllowed(PenstockError):
@@ -56,14 +56,5 @@ def check_grant(principal: Principal, scopes: Iterable[str]) -> None:
     A scope that ends with `*` takes one that covers all that it stands for.
     """
     for scope in sorted(scopes):
-        if not _covers_all(principal, scope):
+        if not covers_all(principal.scopes, scope):
             raise NotAllowed(scope)
-
-
-def _covers_all(principal: Principal, scope: str) -> bool:
-    if not scope.endswith("*"):
-        return principal.may(scope)
-    stem = scope[:-1]
-    return any(
-        stem.startswith(held[:-1]) if held.endswith("*") else stem.startswith(f"{held}:") for held in principal.scopes
-    )

@@ -10,11 +10,13 @@ import structlog
 from engine.log.text import printable
 from worker.config import Catalog
 from worker.model import FINAL
+from worker.model.audit import AuditEntry
 from worker.model.schedule import Schedule, ScheduleState
 from worker.schedules.cron import CronError
-from worker.schedules.decide import Timing, begun, decide, earliest
+from worker.schedules.decide import Timing, begun, decide, earliest, start_ms
 from worker.schedules.declared import Known
-from worker.schedules.submitting import NotSubmitted, Submitting, submit_slot
+from worker.schedules.submitting import Refused, Submitting, submit_slot
+from worker.schedules.target import NotSubmitted
 
 _logger = structlog.get_logger("penstock.beat")
 # Two beats that decide at the same time: the second finds on its next try what the first decided.
@@ -68,12 +70,14 @@ class Beat:
             # It was checked when it was saved: the zone may have gone with another version of the database.
             _logger.error("a schedule cannot be understood", schedule=schedule.name, error=printable(str(error), 300))
             return None
-        state = await self._settled(schedule, state, catalog)
+        state = await self._settled(schedule, state, catalog, now)
         state = await self._decided(schedule, timing, state, catalog, now)
         if not schedule.enabled:
             return None
         if state.waiting:
-            return now
+            _, begins = _first(schedule, state)
+            following = self._following(schedule, timing, state)
+            return now if begins <= now else min(begins, following or begins)
         return self._following(schedule, timing, state)
 
     def _following(self, schedule: Schedule, timing: Timing, state: ScheduleState) -> int | None:
@@ -104,37 +108,59 @@ class Beat:
                         overlapped=len(decision.skipped),
                         missed=decision.missed,
                     )
-                return await self._settled(schedule, kept, catalog)
+                return await self._settled(schedule, kept, catalog, now)
             again = (await self._schedules.states([schedule.name])).get(schedule.name)
             if again is None:
                 return state  # it was deleted
-            state = await self._settled(schedule, again, catalog)
+            state = await self._settled(schedule, again, catalog, now)
         return state
 
-    async def _settled(self, schedule: Schedule, state: ScheduleState, catalog: Catalog) -> ScheduleState:
+    async def _settled(self, schedule: Schedule, state: ScheduleState, catalog: Catalog, now: int) -> ScheduleState:
         """Submit what was decided on, by us or by a beat that is gone; what has to wait stays."""
         while state.waiting:
-            if schedule.overlap != "allow" and await self._busy(schedule, state):
+            slot, begins = _first(schedule, state)
+            if begins > now or (schedule.overlap != "allow" and await self._busy(schedule, state)):
                 return state
-            slot = state.waiting[0]
             try:
                 id = await submit_slot(schedule, state, slot, catalog, self._by)
             except NotSubmitted as error:
-                told = await self._schedules.settle(schedule.name, slot, None, str(error))
-                if told:
-                    _logger.error("not submitted", schedule=schedule.name, why=printable(str(error), _SHOWN))
+                if await self._schedules.settle(schedule.name, slot, None, str(error)):
+                    await self._told(schedule, error)
             else:
-                if await self._schedules.settle(schedule.name, slot, id):
-                    _logger.info("submitted", schedule=schedule.name, script=schedule.script, task=id)
+                await self._noted(schedule, slot, id)
             again = (await self._schedules.states([schedule.name])).get(schedule.name)
             if again is None:
                 return state
             state = again
         return state
 
+    async def _noted(self, schedule: Schedule, slot: int, id: str) -> None:
+        if schedule.workflow is None:
+            if await self._schedules.settle(schedule.name, slot, id):
+                _logger.info("submitted", schedule=schedule.name, script=schedule.script, task=id)
+        elif await self._schedules.settle(schedule.name, slot, id, workflow=True):
+            _logger.info("started", schedule=schedule.name, workflow=schedule.workflow, run=id)
+
+    async def _told(self, schedule: Schedule, error: NotSubmitted) -> None:
+        """Once for a slot: by the beat that has settled it."""
+        _logger.error("not submitted", schedule=schedule.name, why=printable(str(error), _SHOWN))
+        if isinstance(error, Refused):
+            refused = AuditEntry.by(schedule.owner, "schedules.submit", "denied", schedule.name, detail=str(error))
+            await self._by.audit.append(refused)
+
     async def _busy(self, schedule: Schedule, state: ScheduleState) -> bool:
-        """Whether the task of the last slot has not ended; one that was pruned has."""
+        """Whether the task or run of the last slot has not ended; one that was pruned has."""
         if schedule.overlap == "allow" or state.last_task is None:
             return False
-        task = await self._by.records.get(state.last_task)
-        return task is not None and task.status not in FINAL
+        found = await self._by.launched(state.last_task)
+        return found is not None and found.status not in FINAL
+
+
+def _first(schedule: Schedule, state: ScheduleState) -> tuple[int, int]:
+    """Of the slots that wait the one that begins before the others, and when.
+
+    A task is recorded at once, with the time when it is due. A workflow run has no such time: its slot waits for it.
+    """
+    if schedule.workflow is None:
+        return state.waiting[0], 0
+    return min(((slot, start_ms(state, schedule, slot) or 0) for slot in state.waiting), key=lambda each: each[1])

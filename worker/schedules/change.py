@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.errors import PenstockError
 from worker.config import Catalog
 from worker.model.access import Principal
 from worker.model.schedule import Schedule
 from worker.operations.authorise import check_execute
+from worker.schedules.read import read_schedule
+from worker.schedules.target import Targets
 from worker.store.errors import InvalidName
 from worker.store.schedules import ScheduleExists, Schedules
 
@@ -31,6 +34,7 @@ class Changing:
 
     schedules: Schedules
     catalog: Catalog
+    workflows: Targets
     files: Mapping[str, Schedule]
 
     async def find(self, name: str) -> Schedule:
@@ -50,9 +54,16 @@ class Changing:
         kept = {schedule.name: schedule for schedule in await self.schedules.list()}
         return tuple(schedule for _, schedule in sorted({**kept, **self.files}.items()))
 
+    async def read(self, name: str, value: Mapping[str, Any], owner: Principal) -> Schedule:
+        """What somebody has written. Raises DeclarationError with every problem."""
+        workflow = value.get("workflow")
+        named = isinstance(workflow, str) and await self.workflows.get(workflow)
+        known = {workflow: named} if isinstance(workflow, str) and named else {}
+        return read_schedule(name, value, catalog=self.catalog, owner=owner, workflows=known)
+
     async def create(self, new: Schedule) -> Schedule:
-        """It acts as its owner, who must be allowed to run its script. Raises NotAllowed, ScheduleExists."""
-        self._check(new, new.owner)
+        """It acts as its owner, who must be allowed to run what it runs. Raises NotAllowed, ScheduleExists."""
+        await self._check(new, new.owner)
         if new.name in self.files:
             raise ScheduleExists(f"there is a schedule {new.name} already, in a file of the deployment")
         made = replace(new, updated_by=new.owner.name)
@@ -60,16 +71,16 @@ class Changing:
 
     async def update(self, new: Schedule) -> Schedule:
         """Put another in its place; from now on it acts as the new one's owner: whoever changes it answers for it."""
-        self._check(new, new.owner)
+        await self._check(new, new.owner)
         old = await self._own(new.name)
         made = replace(new, updated_by=new.owner.name)
         return await self.schedules.update(old, made, await self.schedules.now())
 
     async def switch(self, name: str, by: Principal, *, enabled: bool) -> Schedule:
-        """Enable or disable. It goes on to act as it did; who enables it must be allowed to run its script."""
+        """Enable or disable. It goes on to act as it did; who enables it must be allowed to run what it runs."""
         old = await self._own(name)
         if enabled:
-            self._check(old, by)
+            await self._check(old, by)
         if old.enabled == enabled:
             return old
         made = replace(old, enabled=enabled, updated_by=by.name)
@@ -87,7 +98,9 @@ class Changing:
             raise ReadOnly(f"the schedule {name} is declared in a file of the deployment: change it there")
         return found
 
-    def _check(self, schedule: Schedule, principal: Principal) -> None:
+    async def _check(self, schedule: Schedule, principal: Principal) -> None:
+        if schedule.workflow is not None:
+            await self.workflows.check(schedule.workflow, principal)
         prepared = self.catalog.get(schedule.script or "")
         if prepared is not None:
             check_execute(principal, prepared.script)

@@ -12,6 +12,7 @@ from engine.errors import DeclarationError
 from worker.config import Catalog
 from worker.model.schedule import Schedule
 from worker.schedules.files import fingerprint, folder_of, load_schedules
+from worker.schedules.target import Target
 
 _logger = structlog.get_logger("penstock.schedules")
 
@@ -25,10 +26,11 @@ class Known:
 
 
 class Declared:
-    """`known` holds what was right when it was last read; nothing before `load` or `refresh`."""
+    """`known` holds what was right when it was last read; nothing before `load` or `refresh`. `workflows`: of files."""
 
-    def __init__(self, home: Path, catalog: Catalog) -> None:
+    def __init__(self, home: Path, catalog: Catalog, workflows: Mapping[str, Target]) -> None:
         self._catalog = catalog
+        self._workflows = workflows
         self._folder = folder_of(home)
         self._seen: object = None
         self.known = Known(catalog)
@@ -39,7 +41,7 @@ class Declared:
         """Raises DeclarationError with the problems of all files; `known` stays then as it is."""
         self._seen = fingerprint(self._folder)
         self.wrong = True
-        self.known = Known(self._catalog, load_schedules(self._folder, self._catalog))
+        self.known = Known(self._catalog, load_schedules(self._folder, self._catalog, self._workflows))
         self.wrong = False
 
     def refresh(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.errors import DeclarationError, Problem
@@ -13,6 +13,7 @@ from worker.config import Catalog
 from worker.model.access import Principal
 from worker.model.schedule import Schedule
 from worker.schedules.read import read_schedule
+from worker.schedules.target import Target
 
 OPERATOR = Principal("operator", "local", frozenset({"*"}))
 # A folder with more of them is none that somebody wrote.
@@ -23,8 +24,10 @@ def folder_of(home: Path) -> Path:
     return home / "config" / "schedules"
 
 
-def load_schedules(folder: Path, catalog: Catalog, workflows: Collection[str] | None = None) -> dict[str, Schedule]:
-    """By name; none when there is no such folder. Raises DeclarationError with the problems of all files."""
+def load_schedules(folder: Path, catalog: Catalog, workflows: Mapping[str, Target]) -> dict[str, Schedule]:
+    """By name; none when there is no such folder. `workflows`: those of files. What is registered, or saved in the
+    store, is not the operator's own, and named by no file. Raises DeclarationError with the problems of all files.
+    """
     paths, problems = script_files(folder)
     problems = [_renamed(problem) for problem in problems]
     if len(paths) > _MOST:
@@ -33,7 +36,7 @@ def load_schedules(folder: Path, catalog: Catalog, workflows: Collection[str] | 
     found: dict[str, Schedule] = {}
     for path in paths:
         try:
-            schedule = load_schedule(path, catalog, workflows)
+            schedule = load_schedule(path, catalog.declared, workflows)
         except DeclarationError as error:
             problems += error.problems
         else:
@@ -43,7 +46,7 @@ def load_schedules(folder: Path, catalog: Catalog, workflows: Collection[str] | 
     return found
 
 
-def load_schedule(path: str, catalog: Catalog, workflows: Collection[str] | None = None) -> Schedule:
+def load_schedule(path: str, catalog: Catalog, workflows: Mapping[str, Target]) -> Schedule:
     """The schedule of a file, named by it. Raises DeclarationError with file, line and pointer of each problem."""
     document = read_document(path)
     return read_schedule(

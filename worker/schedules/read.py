@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from worker.model.schedule import CAUGHT_UP, Schedule
 from worker.schedules.cron import Cron, CronError
 from worker.schedules.decide import Timing
 from worker.schedules.declaration import SCHEDULE_SCHEMA
+from worker.schedules.target import Target
 
 Locate = Callable[[str, str], Problem]
 # `schedules/presets` is a route: nobody could read a schedule of that name.
@@ -35,13 +36,13 @@ def read_schedule(
     owner: Principal,
     locate: Locate = lambda pointer, message: Problem(message, pointer),
     file: str | None = None,
-    workflows: Collection[str] | None = None,
+    workflows: Mapping[str, Target] | None = None,
 ) -> Schedule:
-    """The schedule that a JSON value declares. `workflows`: the names that there are; None: there can be none.
+    """The schedule that a JSON value declares. `workflows`: those that there are, or the one that it names.
 
     Raises DeclarationError with every problem, its place as `locate` has it: pointer and message -> Problem.
     """
-    reader = _Reader(catalog, workflows)
+    reader = _Reader(catalog, workflows or {})
     fields = reader.fields(name, value)
     if reader.problems:
         raise DeclarationError(locate(place, message) for place, message in reader.problems)
@@ -74,7 +75,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 class _Reader:
-    def __init__(self, catalog: Catalog, workflows: Collection[str] | None) -> None:
+    def __init__(self, catalog: Catalog, workflows: Mapping[str, Target]) -> None:
         self._catalog = catalog
         self._workflows = workflows
         self.problems: list[tuple[str, str]] = []
@@ -124,30 +125,28 @@ class _Reader:
         if ("script" in value) == ("workflow" in value):
             self._problem("", "name either a script or a workflow")
         elif workflow is not None:
-            if self._workflows is None:
-                self._problem("/workflow", "there are no workflows here yet: name a script")
-            elif workflow not in self._workflows:
+            if (target := self._workflows.get(workflow)) is None:
                 near = suggestion(workflow, self._workflows)
                 self._problem("/workflow", f"there is no workflow {quoted(workflow)}{near}")
+            elif "payload" in right or "payload" not in value:
+                self._payload(payload, target.schema, target.payload_bytes)
         elif script is not None:
-            self._payload(script, payload, "payload" in value and "payload" not in right)
+            if (prepared := self._catalog.get(script)) is None:
+                near = suggestion(script, self._catalog.scripts)
+                self._problem("/script", f"there is no script {quoted(script)}{near}")
+            elif "payload" in right or "payload" not in value:
+                self._payload(payload, prepared.schema, prepared.script.limits.payload_bytes)
         return {"script": script, "workflow": workflow, "payload": payload}
 
-    def _payload(self, script: str, payload: Any, misshapen: bool) -> None:
-        prepared = self._catalog.get(script)
-        if prepared is None:
-            self._problem("/script", f"there is no script {quoted(script)}{suggestion(script, self._catalog.scripts)}")
-            return
-        if misshapen:
-            return
+    def _payload(self, payload: Any, schema: Schema, max_bytes: int) -> None:
         try:
-            check_value(payload, max_bytes=prepared.script.limits.payload_bytes)
-            violations = prepared.schema.check(payload)
+            check_value(payload, max_bytes=max_bytes)
+            violations = schema.check(payload)
         except PayloadError as error:
             violations = error.problems
         self.problems += [(f"/payload{problem.pointer}", problem.message) for problem in violations]
-        if prepared.schema.has_secrets and not violations:
-            for place in _masked(payload, prepared.schema.redact(payload)):
+        if schema.has_secrets and not violations:
+            for place in _masked(payload, schema.redact(payload)):
                 self._problem(f"/payload{place}", f"a secret is shown as {MASK}: give the secret itself")
 
     def _cron(self, text: str | None) -> str:

@@ -1,30 +1,40 @@
-"""Submitting: the task of one slot, or of a trigger by hand."""
+"""Submitting: the task or workflow run of one slot, or of a trigger by hand."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.errors import PayloadError, PenstockError
+from engine.errors import PayloadError
 from engine.plugin import Prepared
 from engine.schema import dump_payload
 from worker.broker import BrokerAway, Publisher
 from worker.config import Catalog
 from worker.model import Status
-from worker.model.access import Principal
+from worker.model.access import Principal, shared
 from worker.model.schedule import Schedule, ScheduleState
 from worker.operations.authorise import NotAllowed, check_execute
 from worker.operations.submit import Conflict, ScriptDisabled, submit
 from worker.schedules.decide import start_ms, task_id
 from worker.schedules.identity import KeyLookUp, OwnerGone, acting
+from worker.schedules.target import NotSubmitted, Targets
 from worker.store import Records
+from worker.store.audit import Audit
 from worker.store.schedules import Schedules
 
 
-class NotSubmitted(PenstockError):
-    """There is no task, and there would be none at a second try; the message says why, fit to be shown."""
+class Refused(NotSubmitted):
+    """Whoever made the schedule may not run that, or may do nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What has become of a slot: of its task, or of its workflow run."""
+
+    status: Status
+    workflow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +47,31 @@ class Submitting:
     keys: KeyLookUp
     roles: Mapping[str, frozenset[str]]
     default_queue: str
+    workflows: Targets
+    audit: Audit
+
+    async def launched(self, id: str) -> Launched | None:
+        """By the id of a slot, when the schedule may have run something else; None for what was pruned."""
+        task = await self.records.get(id)
+        if task is not None:
+            return Launched(task.status, workflow=False)
+        status = await self.workflows.status(id)
+        return None if status is None else Launched(status, workflow=True)
 
 
 async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catalog: Catalog, by: Submitting) -> str:
-    """The id of the slot's task, which is there afterwards; made twice it is the same. Raises NotSubmitted."""
+    """The id of the slot's task or run, which is there afterwards; made twice it is the same. Raises NotSubmitted."""
+    id = task_id(state, schedule.name, slot)
     try:
         owner, now = await acting(schedule.owner, by.keys, by.roles)
+        if schedule.workflow is not None:
+            await by.workflows.check(schedule.workflow, owner)
+            # Its steps are started later, and may do no more than both.
+            both = replace(now, scopes=shared(owner.scopes, now.scopes))
+            await by.workflows.start(schedule.workflow, dump_payload(schedule.payload or {}), both, id, None)
+            return id
         prepared = _prepared(schedule, catalog)
         check_execute(owner, prepared.script)
-        id = task_id(state, schedule.name, slot)
         due_at = start_ms(state, schedule, slot)
         if due_at is not None and due_at <= await by.schedules.now():
             due_at = None  # it is late: nothing would publish it soon
@@ -54,8 +80,10 @@ async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catal
     except PayloadError as error:
         raise NotSubmitted(f"the payload is not valid any more: {error.problems[0]}") from None
     except NotAllowed as error:
-        raise NotSubmitted(f"whoever made it may not run that (any more): {error}") from None
-    except (OwnerGone, ScriptDisabled, Conflict) as error:
+        raise Refused(f"whoever made it may not run that (any more): {error}") from None
+    except OwnerGone as error:
+        raise Refused(str(error)) from None
+    except (ScriptDisabled, Conflict) as error:
         raise NotSubmitted(str(error)) from None
     return id
 
@@ -63,13 +91,16 @@ async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catal
 async def trigger(
     schedule: Schedule, principal: Principal, catalog: Catalog, by: Submitting, address: str | None = None
 ) -> str:
-    """Submit its payload now, as whoever asks for it; whatever runs already. The id of the task.
+    """Submit its payload now, as whoever asks for it; whatever runs already. The id of the task, or of the run.
 
-    Raises NotAllowed, ScriptDisabled, PayloadError, and NotSubmitted when the script is gone.
+    Raises NotAllowed, ScriptDisabled, PayloadError, and NotSubmitted when what it runs is gone.
     """
     id = str(uuid.uuid4())
-    await _submit(schedule, _prepared(schedule, catalog), principal, id, None, address, by)
-    await by.schedules.settle(schedule.name, None, id)
+    if schedule.workflow is not None:
+        await by.workflows.start(schedule.workflow, dump_payload(schedule.payload or {}), principal, id, address)
+    else:
+        await _submit(schedule, _prepared(schedule, catalog), principal, id, None, address, by)
+    await by.schedules.settle(schedule.name, None, id, workflow=schedule.workflow is not None)
     return id
 
 
@@ -111,9 +142,7 @@ async def _publish_again(id: str, by: Submitting) -> None:
 
 
 def _prepared(schedule: Schedule, catalog: Catalog) -> Prepared:
-    if schedule.script is None:
-        raise NotSubmitted("there are no workflows here yet")
-    prepared = catalog.get(schedule.script)
+    prepared = catalog.get(schedule.script or "")
     if prepared is None:
         raise NotSubmitted(f"there is no script {schedule.script} any more")
     return prepared

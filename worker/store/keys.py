@@ -271,6 +271,13 @@ SCHEDULE_TASKS = Key(
     "the newest thousand",
     "ids of the tasks of a schedule by the time when they were submitted, in milliseconds",
 )
+SCHEDULE_RUNS = Key(
+    f"{ROOT}schedule-runs:<name>",
+    "sorted set",
+    "beats, a trigger by hand",
+    "the newest thousand",
+    "ids of the workflow runs of a schedule by the time when they were started, in milliseconds",
+)
 SCHEDULE_CHANGES = Key(
     f"{ROOT}schedules:changes",
     "stream",
@@ -385,7 +392,7 @@ KEYS = (
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(API_KEYS, API_KEY, SESSION, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
-    *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_CHANGES),
+    *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_RUNS, SCHEDULE_CHANGES),
     *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),
     *(REGISTRY, REGISTRY_VERSION, REGISTRATION, APPROVALS, REGISTRY_WORKERS),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
@@ -527,6 +534,10 @@ def schedule_key(name: str) -> str:
 
 def schedule_tasks_key(name: str) -> str:
     return SCHEDULE_TASKS.prefix + checked_schedule(name)
+
+
+def schedule_runs_key(name: str) -> str:
+    return SCHEDULE_RUNS.prefix + checked_schedule(name)
 
 
 def payload_key(task_id: str) -> str:

@@ -26,6 +26,7 @@ from worker.store.keys import (
     SCHEDULES,
     checked_schedule,
     schedule_key,
+    schedule_runs_key,
     schedule_tasks_key,
 )
 from worker.store.reading import PAGE_LIMIT, read_task
@@ -33,7 +34,7 @@ from worker.store.script import Script, StoreLimits
 
 # Beats look at all of them.
 MOST = 1000
-_TASKS_KEPT = 1000
+_IDS_KEPT = 1000
 _TROUBLE_CHARACTERS = 500
 _FIELDS = tuple(field.encode() for field in SCHEDULE_FIELDS.values())
 
@@ -72,9 +73,15 @@ class Schedules:
         return made
 
     async def update(self, old: Schedule, new: Schedule, now: int) -> Schedule:
-        """Keep another in its place. With another timing it begins anew. Raises ScheduleChanged."""
+        """Keep another in its place. Raises ScheduleChanged.
+
+        With another timing it begins anew, and with a workflow for a script: a slot that a beat was busy with has a
+        task or a run, and not both.
+        """
         made = replace(new, created_at=old.created_at, updated_at=now)
-        await self._kept(made, _dumped(old), now, anew=made.timing != old.timing)
+        await self._kept(
+            made, _dumped(old), now, anew=made.timing != old.timing or bool(made.workflow) != bool(old.workflow)
+        )
         return made
 
     async def remove(self, name: str) -> bool:
@@ -121,27 +128,26 @@ class Schedules:
         )
         return replace(after, version=int(version)) if version else None
 
-    async def settle(self, name: str, slot: int | None, task_id: str | None, trouble: str = "") -> bool:
+    async def settle(
+        self, name: str, slot: int | None, id: str | None, trouble: str = "", *, workflow: bool = False
+    ) -> bool:
         """The slot has its task, or there will be none and `trouble` says why; without a slot: a trigger by hand.
 
-        False when that was settled before.
+        `workflow`: it is a run of one, and no task. False when that was settled before.
         """
         shown = shortened(trouble)[:_TROUBLE_CHARACTERS].encode("utf-8", "backslashreplace")
-        slot_text = "" if slot is None else slot
-        return bool(await self._settle(checked_schedule(name), slot_text, task_id or "", shown, _TASKS_KEPT))
+        slot_text, kind = "" if slot is None else slot, "runs" if workflow else "tasks"
+        return bool(await self._settle(checked_schedule(name), slot_text, id or "", shown, _IDS_KEPT, kind))
 
     async def tasks(self, name: str, limit: int = 50, skip: int = 0) -> tuple[tuple[Task, ...], int]:
         """Its tasks, newest first, without those that were pruned; and how many ids are kept."""
-        if not 1 <= limit <= PAGE_LIMIT:
-            raise ValueError(f"a page has 1 to {PAGE_LIMIT} tasks, not {limit}")
-        key = schedule_tasks_key(name)
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.zrevrange(key, skip, skip + limit - 1)
-            pipeline.zcard(key)
-            with store_errors():
-                ids, total = await pipeline.execute()
-        found = [await read_task(self._redis, id.decode()) for id in ids]
+        ids, total = await self._ids(schedule_tasks_key(name), limit, skip)
+        found = [await read_task(self._redis, id) for id in ids]
         return tuple(task for task in found if task is not None), total
+
+    async def run_ids(self, name: str, limit: int = 50, skip: int = 0) -> tuple[tuple[str, ...], int]:
+        """Those of its workflow runs, newest first, pruned ones too; and how many are kept."""
+        return await self._ids(schedule_runs_key(name), limit, skip)
 
     async def newest_change(self) -> str:
         """The id to wait after."""
@@ -161,6 +167,16 @@ class Schedules:
         with store_errors():
             seconds, microseconds = await self._redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def _ids(self, key: str, limit: int, skip: int) -> tuple[tuple[str, ...], int]:
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise ValueError(f"a page has 1 to {PAGE_LIMIT} ids, not {limit}")
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zrevrange(key, skip, skip + limit - 1)
+            pipeline.zcard(key)
+            with store_errors():
+                ids, total = await pipeline.execute()
+        return tuple(id.decode() for id in ids), total
 
     async def _kept(self, made: Schedule, before: str, now: int, *, anew: bool) -> None:
         answer = await self._put(

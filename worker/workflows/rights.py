@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from worker.auth.roles import scopes_of
-from worker.model.access import Principal, covers
+from worker.model.access import Principal, shared
 from worker.store.api_keys import ApiKeys
 from worker.workflows.drive import Rights
 
@@ -23,21 +23,6 @@ def current_rights(keys: ApiKeys, roles: Mapping[str, frozenset[str]]) -> Rights
         if key is None or not key.works(now):
             return None
         held = key.scopes | scopes_of((key.role,) if key.role else (), roles)
-        return Principal(principal.name, principal.kind, _both(principal.scopes, held), key.id)
+        return Principal(principal.name, principal.kind, shared(principal.scopes, held), key.id)
 
     return look
-
-
-def _both(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
-    """The scopes of either that the other grants too."""
-    return frozenset(scope for scope in first if _grants(second, scope)) | frozenset(
-        scope for scope in second if _grants(first, scope)
-    )
-
-
-def _grants(held: frozenset[str], scope: str) -> bool:
-    """Whether all that a scope stands for is held; one with `*` needs one that is as wide."""
-    if not scope.endswith("*"):
-        return covers(held, scope)
-    stem = scope[:-1]
-    return any(stem.startswith(each[:-1]) if each.endswith("*") else stem.startswith(f"{each}:") for each in held)

@@ -7,7 +7,7 @@ if before ~= '' and is ~= before then return 'changed' end
 if not is and redis.call('HLEN', KEY.schedules) >= tonumber(ARGV[4]) then return 'full' end
 local key = KEY.schedule .. name
 redis.call('HSET', KEY.schedules, name, ARGV[3])
-if not is then redis.call('DEL', key, KEY.schedule_tasks .. name) end
+if not is then redis.call('DEL', key, KEY.schedule_tasks .. name, KEY.schedule_runs .. name) end
 if redis.call('HSETNX', key, SF.salt, ARGV[7]) == 1 or ARGV[8] ~= '' then
   redis.call('HSET', key, SF.handled, ARGV[5], SF.timing, ARGV[6])
   redis.call('HDEL', key, SF.waiting)

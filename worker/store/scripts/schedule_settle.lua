@@ -1,7 +1,9 @@
--- name, slot or '' for a trigger by hand, id of its task or '', why there is none or '', how many tasks are kept
+-- name, slot or '' for a trigger by hand, id of its task or run or '', why there is none or '', how many ids are kept,
+-- tasks | runs: what the id is of
 -- -> 1, or 0 when that slot was settled before or the schedule is gone
 local name, slot, task, trouble = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = KEY.schedule .. name
+local ids = (ARGV[6] == 'runs' and KEY.schedule_runs or KEY.schedule_tasks) .. name
 local waiting = redis.call('HGET', key, SF.waiting)
 if redis.call('EXISTS', key) == 0 then return 0 end
 if slot ~= '' then
@@ -15,8 +17,8 @@ if slot ~= '' then
 end
 if task ~= '' then
   redis.call('HDEL', key, SF.trouble, SF.trouble_at)
-  redis.call('ZADD', KEY.schedule_tasks .. name, int(NOW), task)
-  redis.call('ZREMRANGEBYRANK', KEY.schedule_tasks .. name, 0, int(-1 - tonumber(ARGV[5])))
+  redis.call('ZADD', ids, int(NOW), task)
+  redis.call('ZREMRANGEBYRANK', ids, 0, int(-1 - tonumber(ARGV[5])))
 else
   redis.call('HSET', key, SF.trouble, trouble, SF.trouble_at, int(NOW))
 end
