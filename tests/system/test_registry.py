@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -16,6 +17,9 @@ import pytest
 from tests.system.conftest import Deployment
 from tests.system.http_client import Answer, Api, audit_of, make_key, running_api
 from tests.system.site import eventually
+from worker.config import load_settings
+from worker.daemons.wiring import open_store
+from worker.store.registry import MOST_APPROVALS, Registry
 
 HOSTILE = "$(touch x)"
 ALLOWED = {
@@ -93,6 +97,17 @@ def log(api: Api, task: dict[str, Any]) -> list[str]:
 
 def end(task: dict[str, Any]) -> tuple[str, str | None]:
     return task["status"], task["reason"]
+
+
+def fill_approvals(deployment: Deployment, name: str) -> None:
+    async def main() -> None:
+        async with open_store(load_settings(deployment.home, environ={})) as store:
+            registry = Registry(store.redis)
+            found = await registry.get(name)
+            for number in range(MOST_APPROVALS - len(found.approvals)):
+                await registry.approve(found, f"no.approval.{number}")
+
+    asyncio.run(main())
 
 
 # --- discovery
@@ -192,6 +207,9 @@ def test_an_approval_that_was_signed_elsewhere_can_be_sent(api: Api, shared_depl
     assert api.post("/scripts/body/approvals", {"approval": text}).status == 201
     assert log(api, run(api, "body"))[0] == "from a body"
     assert api.post("/scripts/body/approvals", {"approval": HOSTILE}).error == (400, "invalid-registration")
+    fill_approvals(d, "body")
+    assert api.post("/scripts/body/approvals", {"approval": "a.b.c"}).error == (409, "too-many-approvals")
+    assert api.post("/scripts/body/approvals", {"approval": text}).status == 201
     assert api.post("/scripts/nosuch/approvals", {"approval": text}).error == (404, "unknown-script")
 
 

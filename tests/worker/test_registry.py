@@ -11,7 +11,14 @@ import pytest
 from worker.embedded import Embedded
 from worker.model.registration import Admission, declaration_digest
 from worker.store import InvalidName, StoreError, connect
-from worker.store.registry import AlreadyRegistered, NotRegistered, Registry
+from worker.store.registry import (
+    MOST_APPROVALS,
+    AlreadyRegistered,
+    NotRegistered,
+    Registry,
+    TooManyApprovals,
+    VersionReplaced,
+)
 
 ONE: dict[str, Any] = {"path": "scripts/a.sh", "sha256": "ab", "parameters": [], "env": {}, "n": 1.5, "big": 2**60}
 HOSTILE = "$(touch x) '; redis.call('FLUSHALL') -- \u2028 \" : + -"
@@ -63,10 +70,23 @@ def test_approvals_are_kept_for_the_version_that_was_looked_at(registry: Callabl
         await r.approve(first, "x.y.z")
         assert (await r.get("a")).approvals == ("x.y.z",) == (await r.all())[0].approvals
         await r.update("a", ONE, "ann")
-        with pytest.raises(NotRegistered):
+        with pytest.raises(VersionReplaced):
             await r.approve(first, "a.b.c")
         with pytest.raises(StoreError):
             await r.approve(await r.get("a"), "x" * 10_000)
+
+    registry(scene)
+
+
+def test_more_approvals_than_are_kept_are_refused_and_push_none_out(registry: Callable[..., Any]) -> None:
+    async def scene(r: Registry) -> None:
+        made = await r.create("a", ONE, "ann")
+        for number in range(MOST_APPROVALS):
+            await r.approve(made, f"x.y.{number}")
+        with pytest.raises(TooManyApprovals):
+            await r.approve(made, "one.more.z")
+        await r.approve(made, "x.y.0")
+        assert len((await r.get("a")).approvals) == MOST_APPROVALS
 
     registry(scene)
 

@@ -20,7 +20,7 @@ from worker.config.registered import REGISTRATION_SCHEMA
 from worker.model.registration import Registration
 from worker.operations.register import AlreadyDeclared, approve, difference, register, unregister, update
 from worker.operations.registered_scripts import named_files
-from worker.store.registry import NotRegistered
+from worker.store.registry import NotRegistered, TooManyApprovals, VersionReplaced
 
 router = APIRouter(prefix="/scripts", tags=["scripts"])
 _NAMED = {"name": {"type": "string", "description": "The script's name; made from the path without it."}}
@@ -221,8 +221,10 @@ async def _told(call: Any) -> Registration:
         raise _wrong(error.problems) from None
     except NotRegistered:
         raise _unknown() from None
-    except AlreadyDeclared as error:
+    except (AlreadyDeclared, VersionReplaced) as error:
         raise ApiError(409, "conflict", str(error)) from None
+    except TooManyApprovals as error:
+        raise ApiError(409, "too-many-approvals", str(error)) from None
     return found
 
 

@@ -64,7 +64,7 @@ async def unregister(name: str, by: str, registered: RegisteredScripts) -> Regis
 async def approve(name: str, approval: str, registered: RegisteredScripts) -> Registration:
     """Keep an approval of the newest version, which is returned. Whether it is one is for workers to verify.
 
-    Raises DeclarationError, AlreadyDeclared, NotRegistered, StoreError.
+    Raises DeclarationError, AlreadyDeclared, NotRegistered, VersionReplaced, TooManyApprovals, StoreError.
     """
     _may_change(name, registered)
     if len(approval) > APPROVAL_CHARACTERS or not approval.isascii() or approval.count(".") != 2:

@@ -36,6 +36,14 @@ class NotRegistered(StoreError):
     """No script of that name, or no such version, is registered."""
 
 
+class VersionReplaced(StoreError):
+    """The script has another version by now."""
+
+
+class TooManyApprovals(StoreError):
+    """A script has as many as are kept."""
+
+
 class Registry:
     """Behind one connection pool; safe for any number of tasks of one event loop.
 
@@ -106,15 +114,18 @@ class Registry:
         return _registration(name, value)
 
     async def approve(self, registration: Registration, approval: str) -> None:
-        """Keep an approval of the newest version. Raises NotRegistered when that is another one by now."""
+        """Keep an approval of the newest version.
+
+        Raises VersionReplaced when that is another one by now, TooManyApprovals.
+        """
         if len(approval) > APPROVAL_CHARACTERS:
             raise StoreError("an approval is not as long as this")
         name, key = registration.name, hashlib.sha256(approval.encode()).hexdigest()
         answer = await self._approve(checked_script(name), registration.version, key, approval, MOST_APPROVALS)
         if answer == b"full":
-            raise StoreError(f"the script {name} has {MOST_APPROVALS} approvals already")
+            raise TooManyApprovals(f"the script {name} has {MOST_APPROVALS} approvals already")
         if answer != b"done":
-            raise NotRegistered(f"the script {name} has another version by now")
+            raise VersionReplaced(f"the script {name} has another version by now")
 
     async def say(self, place: str, admissions: Mapping[str, Admission]) -> None:
         """A worker's word on the registered scripts, by name; holds for some seconds. `place` is that process's own."""

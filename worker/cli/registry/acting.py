@@ -40,7 +40,7 @@ async def acting(home: Path) -> AsyncIterator[Acting]:
     from worker.cli.local import local_principal
     from worker.daemons.wiring import open_deployment, registered_scripts
     from worker.operations.register import AlreadyDeclared
-    from worker.store.registry import NotRegistered
+    from worker.store.registry import NotRegistered, TooManyApprovals, VersionReplaced
 
     deployment = open_deployment(home)
     async with opened(deployment.settings) as store:
@@ -52,6 +52,8 @@ async def acting(home: Path) -> AsyncIterator[Acting]:
             raise Failure(exit_codes.NO_INPUT, str(error)) from None
         except AlreadyDeclared as error:
             raise Failure(exit_codes.NOT_ALLOWED, str(error)) from None
+        except (TooManyApprovals, VersionReplaced) as error:
+            raise Failure(exit_codes.DATA, str(error)) from None
 
 
 def folder_only(ctx: click.Context) -> None:
