@@ -31,7 +31,7 @@ THERE = (
 OPEN = ("/healthz", "/readyz")
 ANY_PROOF = ("/api/v1/openapi.json", "/api/v1/me", "/api/v1/session")
 # Theirs may be read with less than all of them: such a list leaves the others out.
-LISTS = ("/api/v1/scripts", "/api/v1/tasks", "/api/v1/executions", "/api/v1/events")
+LISTS = ("/api/v1/scripts", "/api/v1/tasks", "/api/v1/executions", "/api/v1/events", "/api/v1/status/history")
 NOT_THERE = ("nothing", "..", "%2e%2e%2fetc%2fpasswd", "%2e%2e", "a%00b", "%0d%0aX:%201", "x" * 200, "%ff%fe", "%2f")
 DAILY = {"script": "say", "cronExpression": "@daily"}
 CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {

@@ -17,7 +17,7 @@ from tests.system.http_client import BASE, Api
 from tests.system.installed import installed
 
 # What a test waits for at most, in milliseconds.
-DEADLINE_MS = 10_000
+DEADLINE_MS = 30_000
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.worker.test_records import prune
 from worker.model import Claimed, NewTask, Resolution, Status
+from worker.model.overview import Span
 from worker.store import InvalidName, Records
 
 Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]
@@ -248,3 +249,32 @@ def test_each_script_may_have_bounds_of_its_own(play: Play) -> None:
                 await prune(records, older_than_ms=0, keep_count=None, besides=[hostile])
 
     play(scene)
+
+
+def test_a_history_counts_each_task_once_in_the_bucket_in_which_it_was_recorded(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(12):
+            await records.register(new(f"t{number}", "a" if number % 3 else "b"))
+        await finish(records, "t0")
+        await finish(records, "t1", Status.FAILED)
+        tasks = (await records.list(limit=20)).tasks
+        first = min(task.created_at for task in tasks)
+        # The bounds of buckets lie where tasks were recorded, which is where one could be counted twice or never.
+        for span in (Span(first, 1, 2000), Span(first - 5, 5, 400), Span.until(max(t.created_at for t in tasks), 1, 1)):
+            counts = await records.history(span)
+            for start, each in zip(span.starts(), counts, strict=True):
+                there = [task for task in tasks if start <= task.created_at < start + span.bucket_ms]
+                assert each == {status: sum(task.status is status for task in there) for status in Status}
+        [whole] = await records.history(Span(first, 60_000, 1), ["a", "unknown"])
+        assert (whole[Status.PENDING], whole[Status.FAILED], whole[Status.COMPLETED]) == (7, 1, 0)
+
+    play(scene)
+
+
+def test_the_span_of_a_history_holds_now_and_stays_while_time_goes_on_within_a_bucket() -> None:
+    span = Span.until(1_000_000, 60_000, 7)
+    assert span.buckets == 7 and span.bucket_ms * 7 >= 60_000
+    assert span.since_ms % span.bucket_ms == 0
+    assert span.starts()[-1] <= 1_000_000 < span.starts()[-1] + span.bucket_ms
+    assert Span.until(span.starts()[-1], 60_000, 7) == span
+    assert Span.until(span.starts()[-1] - 1, 60_000, 7) != span

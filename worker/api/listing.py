@@ -57,7 +57,7 @@ async def select(here: Context, caller: Caller, asked: Filters, payload_bytes: i
     """What the caller may read of it. Raises ApiError (403) when that is nothing, or a script is not theirs to read."""
     caller.needs("tasks:read")
     wanted = TaskFilter(
-        scripts=_readable(here, caller, asked.scripts),
+        scripts=readable_scripts(here, caller, asked.scripts),
         statuses=asked.statuses,
         since=asked.since,
         until=asked.until,
@@ -71,7 +71,8 @@ async def select(here: Context, caller: Caller, asked: Filters, payload_bytes: i
     return await here.records.select(wanted, limit=asked.limit, before=asked.cursor, payload_bytes=payload_bytes)
 
 
-def _readable(here: Context, caller: Caller, asked: frozenset[str] | None) -> frozenset[str] | None:
+def readable_scripts(here: Context, caller: Caller, asked: frozenset[str] | None = None) -> frozenset[str] | None:
+    """Those asked for, or all that the caller may read; None for all that there are. Raises NotAllowed."""
     if asked is not None:
         for script in sorted(asked):
             caller.needs(f"scripts:read:{script}")

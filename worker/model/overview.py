@@ -27,6 +27,28 @@ class SeenWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """`buckets` stretches of time of `bucket_ms` each, from `since_ms` on, in milliseconds since the epoch."""
+
+    since_ms: int
+    bucket_ms: int
+    buckets: int
+
+    @classmethod
+    def until(cls, now_ms: int, length_ms: int, buckets: int) -> Span:
+        """At least as long as that, up to now at least. It begins at a multiple of its buckets: what lies in one does
+        not change from one look to the next.
+        """
+        bucket_ms = -(-length_ms // buckets)
+        end = (now_ms // bucket_ms + 1) * bucket_ms
+        return cls(end - buckets * bucket_ms, bucket_ms, buckets)
+
+    def starts(self) -> range:
+        """When each bucket begins."""
+        return range(self.since_ms, self.since_ms + self.buckets * self.bucket_ms, self.bucket_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """`workers` is None when the broker does not know them. `broker`: whether it answers. `tasks`: how many have each
     status; `scripts`: how many are declared.

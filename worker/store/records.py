@@ -30,11 +30,13 @@ from worker.model.answers import (
     Swept,
 )
 from worker.model.listing import Event, Selection, TaskFilter, TaskPage
+from worker.model.overview import Span
 from worker.model.status import Status
 from worker.model.task import Claim, NewTask, Resolution, RunLimits, Task
 from worker.store import decoding, encoding, reading, selecting
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import StoreError, store_errors
+from worker.store.history import read_history
 from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
 from worker.store.live_log_entry import Entry
 from worker.store.script import Script, StoreLimits
@@ -289,6 +291,10 @@ class Records:
     async def counts_of_scripts(self, scripts: Sequence[str]) -> dict[str, dict[Status, int]]:
         """The same for each of these scripts."""
         return await reading.read_counts_of_scripts(self._redis, scripts)
+
+    async def history(self, span: Span, scripts: Collection[str] | None = None) -> tuple[dict[Status, int], ...]:
+        """For each bucket how many tasks were recorded in it, by the status that they have now. `scripts`: of these."""
+        return await read_history(self._redis, span, scripts)
 
     async def newest_event(self) -> str:
         """The id to read events after, for who wants only what is to come."""

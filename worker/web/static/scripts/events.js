@@ -20,7 +20,8 @@ let wanted = false;
 
 /**
  * `fn({kind, taskId, script, runId, status, reason, worker, time})` for each change of that kind, or of all with "*".
- * The kind "gap" says that some were missed: what is shown has to be read anew. Returns what ends it.
+ * The kind "gap" says that some may have been missed: what is shown has to be read anew. Subscribe before you read.
+ * Returns what ends it.
  */
 export function subscribe(kind, fn) {
   const entry = { kind, fn };
@@ -37,10 +38,10 @@ export function follow(kind, fn, signal) {
   signal?.addEventListener("abort", stop, { once: true });
 }
 
-/** Begin to listen, once somebody is logged in who may. */
+/** Begin to listen, once somebody is logged in who may: early, so that a view that is drawn next misses nothing. */
 export function listen() {
   wanted = true;
-  if (subscribers.size) connect();
+  connect();
 }
 
 /** Nobody is logged in any more. */
@@ -56,9 +57,12 @@ function connect() {
   const since = last === null ? "" : `?since=${encodeURIComponent(last)}`;
   source = new EventSource(`${BASE}/events${since}`);
   source.addEventListener("hello", (event) => {
+    const first = last === null;
     tries = 0;
     last = event.lastEventId || last;
     comfort();
+    // Who has read something before the stream was there does not know what happened in between.
+    if (first) tell({ kind: "gap" });
   });
   source.addEventListener("task", (event) => {
     last = event.lastEventId || last;
@@ -124,5 +128,5 @@ function tell(event) {
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hidden);
   if (document.hidden) hidden = setTimeout(disconnect, HIDDEN_MS);
-  else if (subscribers.size) connect();
+  else connect();
 });

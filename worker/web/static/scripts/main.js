@@ -6,7 +6,7 @@ import { listen, stopListening } from "./events.js";
 import { drawFrame, markPlace } from "./frame.js";
 import { failed } from "./parts/states.js";
 import { isPlace, navigate, start } from "./router.js";
-import { forget, me, resume, watchSession } from "./session.js";
+import { forget, may, me, resume, watchSession } from "./session.js";
 import { useShortcuts } from "./shortcuts.js";
 
 function place() {
@@ -33,14 +33,14 @@ async function run() {
     return;
   }
   drawFrame();
-  if (me()) listen();
+  if (may("tasks:read")) listen();
   watchSession(changed);
   await start(markPlace, redirect);
 }
 
 function changed(who) {
   drawFrame();
-  if (who) {
+  if (who && may("tasks:read")) {
     listen();
   } else {
     stopListening();

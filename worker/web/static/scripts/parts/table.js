@@ -4,7 +4,8 @@ import { h, replace } from "../element.js";
 
 /**
  * `columns`: `{label, cell(row), className, header}`; `header` makes the cell the row's heading, `hidden` hides the
- * label. `key(row)` names a row for `update`. Returns `{node, update(rows), row(key), mark(key)}`.
+ * label, the class `minor` leaves it out of cards. `key(row)` names a row. Returns `{node, update(rows), put(row),
+ * row(key)}`.
  */
 export function table({ caption, columns, key, rows = [], captionHidden = false }) {
   const body = h("tbody");
