@@ -60,11 +60,11 @@ class Served(PenstockWorker):
 def measure(count: int, rounds: int, readers: int = 200, per_s: int = 1000, seconds: int = 4) -> list[Table]:
     scripts = {"held": Script(COMMAND), "flood": Script(YES)}
     scripts["steady"] = Script([sys.executable, "-I", "-S", str(_STEADY), str(per_s), str(seconds)])
-    with Served(scripts, 8) as worker, _server([*_PENSTOCK, "-C", str(worker.folder), "api", "--port", "0"]) as ours:
+    with Served(scripts, 8) as worker, serving([*PENSTOCK, "-C", str(worker.folder), "api", "--port", "0"]) as ours:
         process, port = ours
         memory = [pss_mb(tree(process.pid))]
         requests = _requests(worker.key(), port)
-        with _server([sys.executable, "-m", "bench.bare_api"]) as (bare, bare_port):
+        with serving([sys.executable, "-m", "bench.bare_api"]) as (bare, bare_port):
             requests = {
                 BARE: (bare_port, bare.pid, _get("/bare", "", bare_port), b"200"),
                 **{name: (port, process.pid, request, status) for name, (request, status) in requests.items()},
@@ -82,7 +82,7 @@ def measure(count: int, rounds: int, readers: int = 200, per_s: int = 1000, seco
 
 
 _Asked = dict[str, tuple[int, int, Request, bytes]]
-_PENSTOCK = [sys.executable, "-m", "worker.cli.main"]
+PENSTOCK = [sys.executable, "-m", "worker.cli.main"]
 
 
 def _requests(key: str, port: int) -> dict[str, tuple[Request, bytes]]:
@@ -191,7 +191,7 @@ def _streamed(worker: Served, pid: int, port: int, readers: int, lines: int) -> 
 
 
 @contextmanager
-def _server(arguments: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(arguments: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process, and its port, which it tells on stdout when it listens."""
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:

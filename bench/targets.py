@@ -65,6 +65,9 @@ TARGETS = (
     ),
     Target("filter among 1,000,000, times that among 10,000", "history filter", "at most", 2.0, size=1_000_000),
     Target("prune among 1,000,000, times that among 10,000", "history prune", "at most", 2.0, size=1_000_000),
+    Target(
+        "server time until a list of 100,000 tasks is painted, p99", "first paint", "at most", 100, " ms", size=100_000
+    ),
     Target("penstock --help", "help", "at most", 0.2, " s"),
     Target("penstock check on 100 scripts", "check", "at most", 1.0, " s"),
     Target("penstock up to ready", "up", "at most", 2.5, " s"),

@@ -77,7 +77,7 @@ function openMenu(open) {
 
 function tools() {
   return [
-    h("button.quiet.icon", { type: "button", "aria-label": "Keyboard shortcuts", onclick: showHelp }, "?"),
+    h("button.quiet.icon.help", { type: "button", "aria-label": "Keyboard shortcuts", onclick: showHelp }, "?"),
     h("button.quiet.icon", { type: "button", "aria-label": "Light or dark", onclick: otherTheme }, icon("theme")),
   ];
 }

@@ -3,7 +3,10 @@
 import { h, replace, s } from "../element.js";
 import { look } from "./badge.js";
 
-const WIDTH = 960;
+// As wide as there is room, so that letters have the size of letters.
+const WIDEST = 1300;
+const NARROWEST = 280;
+const LABEL = 110;
 const HEIGHT = 180;
 const LEFT = 44;
 const BOTTOM = 22;
@@ -32,7 +35,8 @@ export function chart({ caption, kinds, axis }) {
     const used = kinds.filter((kind) => bars.some((bar) => bar.values[kind]));
     const totals = bars.map((bar) => used.reduce((sum, kind) => sum + (bar.values[kind] ?? 0), 0));
     const most = nice(Math.max(1, ...totals));
-    const step = (WIDTH - LEFT) / Math.max(1, bars.length);
+    const width = Math.max(NARROWEST, Math.min(WIDEST, node.clientWidth || window.innerWidth - 64));
+    const step = (width - LEFT) / Math.max(1, bars.length);
     const scale = (HEIGHT - BOTTOM - TOP) / most;
     const sum = totals.reduce((one, other) => one + other, 0);
     const opened = node.querySelector("details")?.open ?? false;
@@ -40,9 +44,9 @@ export function chart({ caption, kinds, axis }) {
       figure,
       s(
         "svg",
-        { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${caption}: ${sum} in all. The table below has the numbers.` },
+        { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${caption}: ${sum} in all. The table below has the numbers.` },
         s("defs", used.map((kind) => pattern(`${prefix}-${kind}`, kind))),
-        [0, most / 2, most].map((value) => line(value, HEIGHT - BOTTOM - value * scale)),
+        [0, most / 2, most].map((value) => line(value, HEIGHT - BOTTOM - value * scale, width)),
         bars.map((bar, index) => stack(bar, index)),
         labels(),
       ),
@@ -74,7 +78,7 @@ export function chart({ caption, kinds, axis }) {
     }
 
     function labels() {
-      const every = Math.max(1, Math.ceil(bars.length / 6));
+      const every = Math.max(1, Math.ceil((bars.length * LABEL) / width));
       return bars.map((bar, index) =>
         index % every ? null : s("text", { x: LEFT + index * step, y: HEIGHT - 6 }, axis(bar.at)),
       );
@@ -125,9 +129,9 @@ function pattern(id, kind) {
   );
 }
 
-function line(value, y) {
+function line(value, y, width) {
   return [
-    s("line.axis", { x1: LEFT, x2: WIDTH, y1: y, y2: y }),
+    s("line.axis", { x1: LEFT, x2: width, y1: y, y2: y }),
     s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, short(value)),
   ];
 }
