@@ -178,7 +178,8 @@ def test_nothing_is_lost_between_the_form_and_the_json(visitor: Visitor) -> None
     # What no field is for, what is of another kind, and what only looks like something else.
     text = f"""{{"name": "two\\nlines", "count": 1{"0" * 40}, "ratio": 1.10, "mode": "slow", "sure": "yes",
         "__proto__": "own", "constructor": 3, "unknown": {{"2": [1e400, {{"__proto__": null}}]}},
-        "anything": [{{}}, "{EVIL}"], "job": {{"kind": "call"}}, "tags": [], "labels": {{"a": "x"}},
+        "anything": [{{}}, "{EVIL}"], "job": {{"kind": "call"}}, "tags": {json.dumps(["a"] * 300)},
+        "labels": {{"a": "x"}},
         "tree": {{"value": 1, "below": [{{"value": 2, "below": [{{"value": 3}}]}}]}}}}"""
     form.get_by_role("tab", name="JSON").click()
     editor = form.get_by_role("textbox", name="The payload as JSON")

@@ -73,6 +73,7 @@ function runForm({ script, document, query, at, signal }) {
   let sent = { text: null, key: null };
 
   async function send(route) {
+    if (off || run.getAttribute("aria-disabled") === "true") return;
     complain("");
     options.clear();
     busy(true);
@@ -93,7 +94,7 @@ function runForm({ script, document, query, at, signal }) {
       if (told) form.refuse(told);
       else if (!options.refuse(problem)) complain([problem.message, ...(problem.errors ?? []).map((each) => each.message)].join(": "));
     } finally {
-      if (!off) busy(false);
+      busy(false);
     }
   }
 
@@ -128,7 +129,7 @@ function runForm({ script, document, query, at, signal }) {
     "aria-label": "Run",
     onsubmit: (event) => {
       event.preventDefault();
-      if (!off && run.getAttribute("aria-disabled") !== "true") send("execute");
+      send("execute");
     },
   },
   h("div.spread", h("h2", "Run"),

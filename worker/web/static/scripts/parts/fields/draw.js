@@ -13,6 +13,8 @@ import { showable, textField } from "./text.js";
 
 // Objects in objects that are all required: no payload is deeper on the server.
 const DEPTH = 30;
+// More rows than that nobody fills in, and a browser takes seconds to draw: they are edited as JSON.
+const ROWS = 200;
 const TEXT = ["minLength", "maxLength", "pattern", "format"];
 const NUMBERS = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 const PLAIN = new Map([
@@ -51,8 +53,8 @@ function draw(context, { node, name, value, fresh = false, required = false, pre
   if (alternatives?.length) return mayBeAbsent(context, { ...options, alternatives }, choiceField);
 
   const type = typeFor(flat);
-  if (type === "object") return orRaw(context, options, (ctx, its) => mayBeAbsent(ctx, its, objectField), (it) => it instanceof Map);
-  if (type === "array") return orRaw(context, options, (ctx, its) => mayBeAbsent(ctx, its, arrayField), Array.isArray);
+  if (type === "object") return orRaw(context, options, (ctx, its) => mayBeAbsent(ctx, its, objectField), (it) => it instanceof Map && it.size <= ROWS);
+  if (type === "array") return orRaw(context, options, (ctx, its) => mayBeAbsent(ctx, its, arrayField), (it) => Array.isArray(it) && it.length <= ROWS);
   const make = PLAIN.get(type);
   return make ? orRaw(context, options, make, (it) => holds(type, it)) : rawField(context, options);
 }

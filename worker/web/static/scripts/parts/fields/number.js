@@ -3,15 +3,16 @@
 import { h } from "../../element.js";
 import { Exact, INTEGER, NUMBER } from "../../exact.js";
 import { leaf } from "./frame.js";
+import { isSecret } from "./text.js";
 
 export function numberField(context, options) {
   const { flat, value } = options;
   const whole = flat.get("type") === "integer";
   const field = leaf(options, (attributes) => h("input", {
     ...attributes,
-    type: "text",
+    type: isSecret(flat) ? "password" : "text",
     inputmode: whole ? "numeric" : "decimal",
-    autocomplete: "off",
+    autocomplete: isSecret(flat) ? "new-password" : "off",
     spellcheck: "false",
   }));
   const input = field.control;

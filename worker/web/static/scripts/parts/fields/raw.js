@@ -10,7 +10,7 @@ export function rawField(context, options) {
   let editor = null;
   const frame = group({
     ...options,
-    tools: back ? [h("button.quiet", { type: "button", onclick: () => back(editor.value()) }, "Use the form field")] : [],
+    tools: back ? [h("button.quiet", { type: "button", onclick: () => back(editor.value()) }, "Put a form field in its place")] : [],
   });
   editor = jsonEditor({
     value,
