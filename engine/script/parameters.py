@@ -112,6 +112,10 @@ def _constrain(entry: Mapping[str, Any], form: dict[str, Any]) -> Iterator[tuple
         form["enum"] = [value for index, value in enumerate(values) if value not in values[:index]]
         if len(form["enum"]) < len(values):
             yield "/options", "an option stands there twice"
+        named = [o for o in options if isinstance(o, dict) and "label" in o and isinstance(o["value"], str)]
+        labels = {option["value"]: option["label"] for option in named}
+        if labels:
+            form["x-labels"] = labels  # what a form shows in the place of the values
     rules = entry.get("validation", {})
     if isinstance(rules, str):
         rules = {"pattern": rules}

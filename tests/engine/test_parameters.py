@@ -52,6 +52,14 @@ def test_the_schema_is_closed_and_every_rule_is_kept(tmp_path: Path) -> None:
     assert script.schema.redact({"key": "s3cret", "tag": "v1"}) == {"key": "***", "tag": "v1"}
 
 
+def test_the_labels_of_options_are_there_for_forms_and_change_no_verdict(tmp_path: Path) -> None:
+    options = [{"value": "eu-1", "label": "Frankfurt"}, {"value": "us-1"}, {"value": 3, "label": "three"}, "plain"]
+    script = load(tmp_path, [{"name": "region", "type": "select", "options": options}])
+    shown = script.schema.document["properties"]["region"]
+    assert shown == {"enum": ["eu-1", "us-1", 3, "plain"], "x-labels": {"eu-1": "Frankfurt"}}
+    assert (wrong(script, {"region": "eu-1"}), wrong(script, {"region": "Frankfurt"})) == ([], ["/region"])
+
+
 def test_what_a_payload_leaves_out_is_filled_in_before_the_check(engine: Engine, tmp_path: Path) -> None:
     script = load(tmp_path, [{"name": "n", "type": "number", "default": 3}, {"name": "m", "type": "text"}])
     result = engine("cat", b'{"m": "x"}', schema=script.schema.document, defaults=script.defaults)

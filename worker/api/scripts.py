@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -15,12 +16,16 @@ from worker.api.context import Context, Here
 from worker.api.documents import Document
 from worker.api.problem import ApiError, OneProblem, documented
 from worker.api.script_details import ScriptDetails, details_of
+from worker.model.registration import Admission
 
 router = APIRouter(prefix="/scripts", tags=["scripts"])
 
 
 class ScriptDocument(Document):
-    """A declared script. `maxRunTime` in seconds; null: no limit."""
+    """A declared script. `maxRunTime` in seconds; null: no limit.
+
+    `runnable`: it is enabled, and if it is registered a worker that lives says that it runs this version.
+    """
 
     name: str
     title: str
@@ -38,6 +43,7 @@ class ScriptDocument(Document):
     file: str | None
     source: Literal["file", "registered"]
     version: int | None
+    runnable: bool
 
 
 class AdmissionDocument(Document):
@@ -51,12 +57,9 @@ class AdmissionDocument(Document):
 class WholeScript(ScriptDocument, ScriptDetails):
     """A script with its limits. `env` has names and no values; null: no limit.
 
-    `runnable`: it is enabled, and if it is registered a worker that lives says that it runs this version.
-
     `admissions` are what the workers say of a registered script, `digest` what an approval of it is of.
     """
 
-    runnable: bool
     digest: str | None
     admissions: list[AdmissionDocument]
 
@@ -83,8 +86,10 @@ async def list_scripts(here: Here, caller: Asker, category: str | None = None, t
     """The scripts that the caller may read, by name; of one category, with one tag."""
     if not any(caller.may_read_script(name) for name in here.catalog.scripts):
         caller.needs("scripts:read")
+    # One question for all of them, and none where nothing is registered.
+    said = await here.registered.registry.said() if here.registered.registrations else {}
     found = [
-        _document(prepared, here)
+        _document(prepared, here, said.get(prepared.script.name, ()))
         for prepared in here.catalog
         if caller.may_read_script(prepared.script.name)
         and category in (None, prepared.script.category)
@@ -97,14 +102,13 @@ async def list_scripts(here: Here, caller: Asker, category: str | None = None, t
 async def get_script(name: str, here: Here, caller: Asker) -> WholeScript:
     """All that a script declares; its schema has a route of its own. Of a registered one also who runs it."""
     prepared = readable_script(name, here, caller)
-    short = {**_document(prepared, here).model_dump(), **details_of(prepared).model_dump()}
+    details = details_of(prepared).model_dump()
     if here.catalog.declares(name):
-        return WholeScript(**short, runnable=prepared.script.enabled, digest=None, admissions=[])
+        return WholeScript(**{**_document(prepared, here, ()).model_dump(), **details}, digest=None, admissions=[])
     registration = here.registered.registrations[name]
     said = [each for each in await here.registered.said(name) if each.version == registration.version]
     return WholeScript(
-        **short,
-        runnable=prepared.script.enabled and any(each.admits for each in said),
+        **{**_document(prepared, here, said).model_dump(), **details},
         digest=registration.digest,
         admissions=[AdmissionDocument(worker=each.worker, admits=each.admits, why=each.why) for each in said],
     )
@@ -159,9 +163,11 @@ def _problem(problem: Problem) -> OneProblem:
     return OneProblem(message=problem.message, pointer=problem.pointer)
 
 
-def _document(prepared: Prepared, here: Context) -> ScriptDocument:
+def _document(prepared: Prepared, here: Context, said: Iterable[Admission]) -> ScriptDocument:
+    """`said`: what the workers say of it, of any version."""
     script = prepared.script
     registered = None if here.catalog.declares(script.name) else here.registered.registrations.get(script.name)
+    admitted = registered is None or any(each.admits and each.version == registered.version for each in said)
     return ScriptDocument(
         name=script.name,
         title=script.title,
@@ -179,4 +185,5 @@ def _document(prepared: Prepared, here: Context) -> ScriptDocument:
         file=script.file,
         source="registered" if registered else "file",
         version=registered.version if registered else None,
+        runnable=script.enabled and admitted,
     )
