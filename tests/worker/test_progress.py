@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,9 @@ def test_a_line_says_so_or_does_not(line: bytes, expected: Progress | None) -> N
     assert parse_progress(line) == expected
 
 
-@pytest.mark.parametrize("hostile", [b"\x1b]0;title\x07", b"\x9b2J", "\u202eabc\u2066".encode(), b"\xff\x00", b"x" * 999])
+@pytest.mark.parametrize(
+    "hostile", [b"\x1b]0;title\x07", b"\x9b2J", "\u202eabc\u2066".encode(), b"\xff\x00", b"x" * 999]
+)
 def test_no_text_steers_a_terminal(hostile: bytes) -> None:
     found = parse_progress(b"::progress 5 " + hostile + b"::")
     assert found is not None
@@ -43,7 +47,7 @@ def test_it_does_not_matter_where_the_stream_is_cut(cuts: list[int]) -> None:
     data = b"begun\n::progress 10 One::\n::progress 999::\nlong\n::progress 20::\n::progr"
     reader, newest = ProgressReader(), None
     places = sorted({0, len(data), *cuts})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         newest = reader.feed(Chunk("stdout", 0, data[start:end])) or newest
     assert newest == Progress(20, "")
 

@@ -165,7 +165,10 @@ async def get_artifact(
         close=file.close,
         media_type=artifact.content_type,
         etag=f'"{artifact.sha256}"',
-        headers={**(_PREVIEW if previewed else _SANDBOX), "Content-Disposition": disposition(shown, name.rpartition("/")[2])},
+        headers={
+            **(_PREVIEW if previewed else _SANDBOX),
+            "Content-Disposition": disposition(shown, name.rpartition("/")[2]),
+        },
     )
 
 
