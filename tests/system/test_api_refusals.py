@@ -68,6 +68,7 @@ CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
             ("POST", "waits", "/rerun", "not-final"),
             ("DELETE", "waits", "", "not-final"),
             ("GET", "waits", "/result", "not-final"),
+            ("GET", "waits", "/log/index", "not-final"),
         )
     },
 }

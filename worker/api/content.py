@@ -36,12 +36,21 @@ _INLINE = frozenset(
     {"text/plain", "application/json", "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"}
 )
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'"}
+# Shown in a frame of the page: no script, no form, nothing loaded, and an origin of its own, so that whatever a command
+# wrote into it reads neither the page nor its session.
+_PREVIEWED = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
+_PREVIEW = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+}
 
 RunNumber = Annotated[int | None, Query(alias="run", ge=0, le=10**6, description="The newest unless given.")]
 _ERRORS = documented(400, 401, 403, 404, 416, 429)
 # With whatever type it was found to have.
 _BYTES: dict[str, Any] = {"*/*": {"schema": {}}}
 _SAME = {"description": "It is what `If-None-Match` names."}
+_OCTETS: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 
 
@@ -89,6 +98,24 @@ async def get_log(
     )
 
 
+async def get_log_index(task_id: str, here: Here, caller: Asker, number: RunNumber = None) -> Response:
+    """When and from where each stretch of a log came, of a run that has ended: 16 bytes each, little-endian.
+
+    Milliseconds since the epoch (8 bytes), length in bytes (4), source (1: 0 stdout, 1 stderr, 2 worker), 3 of zero.
+    """
+    task = await readable_task(task_id, here, caller)
+    run = run_of(task, number)
+    if run.status not in FINAL:
+        raise ApiError(409, "not-final", f"the run is {run.status.value}")
+    try:
+        data = await asyncio.to_thread(_index_of, task, run, here)
+    except FileNotFoundError:
+        if run.log_bytes:
+            raise ApiError(404, "log-not-here", "nothing is kept of which line came from where") from None
+        data = b""
+    return Response(data, media_type="application/octet-stream", headers=_SANDBOX)
+
+
 async def get_result(task_id: str, here: Here, caller: Asker, number: RunNumber = None) -> Result:
     """What the command reported: `artifacts/result.json`, else the last line of its stdout that is JSON."""
     task = await readable_task(task_id, here, caller)
@@ -112,9 +139,15 @@ async def list_artifacts(task_id: str, here: Here, caller: Asker, number: RunNum
 
 
 async def get_artifact(
-    task_id: str, name: str, request: Request, here: Here, caller: Asker, number: RunNumber = None
+    task_id: str,
+    name: str,
+    request: Request,
+    here: Here,
+    caller: Asker,
+    number: RunNumber = None,
+    preview: Annotated[bool, Query(description="HTML and SVG inline, to be shown in a frame.")] = False,
 ) -> Response:
-    """An artifact's bytes. What a browser would run is an attachment."""
+    """An artifact's bytes. What a browser would run is an attachment; as a preview it is shown without scripts."""
     task = await readable_task(task_id, here, caller)
     run = run_of(task, number)
     for artifact in run.artifacts:
@@ -123,7 +156,8 @@ async def get_artifact(
     else:
         raise ApiError(404, "unknown-artifact", "the run has no such artifact")
     file = await asyncio.to_thread(_open_artifact, here, task, run, artifact)
-    shown = "inline" if artifact.content_type in _INLINE else "attachment"
+    previewed = preview and artifact.content_type in _PREVIEWED
+    shown = "inline" if previewed or artifact.content_type in _INLINE else "attachment"
     return ranged(
         request,
         lambda start, end: _blocks(file, start, end),
@@ -131,7 +165,10 @@ async def get_artifact(
         close=file.close,
         media_type=artifact.content_type,
         etag=f'"{artifact.sha256}"',
-        headers={**_SANDBOX, "Content-Disposition": disposition(shown, name.rpartition("/")[2])},
+        headers={
+            **(_PREVIEW if previewed else _SANDBOX),
+            "Content-Disposition": disposition(shown, name.rpartition("/")[2]),
+        },
     )
 
 
@@ -148,6 +185,13 @@ def add_content(to: APIRouter) -> None:
             304: _SAME,
             **_ERRORS,
         },
+    )
+    to.add_api_route(
+        "/{task_id}/log/index",
+        get_log_index,
+        methods=["GET"],
+        response_class=Response,
+        responses={200: {"content": _OCTETS}, **documented(400, 401, 403, 404, 409, 429)},
     )
     to.add_api_route(
         "/{task_id}/result",
@@ -215,10 +259,15 @@ def _kept_log(task: Task, run: Run, here: Context, source: Source | None) -> Log
 
 
 def _stretches(task: Task, run: Run, here: Context) -> list[Stretch]:
+    return list(read_index(io.BytesIO(_index_of(task, run, here))))
+
+
+def _index_of(task: Task, run: Run, here: Context) -> bytes:
+    """Raises FileNotFoundError."""
     if run.log:
-        return list(read_index(io.BytesIO(bytes.fromhex(run.log.index))))
+        return bytes.fromhex(run.log.index)
     with here.files.run(task.id, run.number).open_log_index() as index:
-        return list(read_index(index))
+        return index.read()
 
 
 def _open_artifact(here: Context, task: Task, run: Run, artifact: ArtifactRecord) -> BinaryIO:

@@ -52,11 +52,12 @@ def command(site: Site, task_id: str, following: bool, number: int | None, tail:
 async def _logs(site: Site, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
     from worker.cli.door import run_of
     from worker.cli.output import LogOutput
+    from worker.cli.progress_bar import ProgressBar
 
     async with site.open() as door:
         task = await door.task(task_id)
         run = run_of(task, number)
-        output = LogOutput(sys.stdout)
+        output = LogOutput(sys.stdout, ProgressBar.on(sys.stderr) if following else None)
         try:
             if run.status.final:
                 await _print_kept(door, task, run, output, tail)
@@ -96,7 +97,7 @@ async def _print_live(door: Door, task: Task, run: Run, output: LogOutput, follo
             notice(f"task {task.id} is {run.status.value} and has written nothing so far")
         output.write(so_far if tail is None else _last_lines(so_far.splitlines(keepends=True), tail))
     if following:
-        await follow(door, task.id, output, notice, place)
+        await follow(door, task.id, output, output.telling(notice), place)
 
 
 async def _so_far(door: Door, task_id: str, number: int) -> tuple[bytes, Place]:

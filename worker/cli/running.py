@@ -17,6 +17,7 @@ from worker.cli.failure import Failure
 from worker.cli.follow import Place, follow
 from worker.cli.notice import ending, notice, stored
 from worker.cli.output import LogOutput
+from worker.cli.progress_bar import ProgressBar
 from worker.cli.submitting import Request
 from worker.cli.terminal import duration, print_json
 from worker.config import Settings
@@ -158,14 +159,15 @@ class _Running:
         """Follow to the end, unless the worker that was started for it ends first."""
         output = None
         if self._manner.follow:
-            output = LogOutput(sys.stderr if self._manner.as_json else sys.stdout)
+            bar = None if self._manner.quiet else ProgressBar.on(sys.stderr)
+            output = LogOutput(sys.stderr if self._manner.as_json else sys.stdout, bar)
         loop = asyncio.get_running_loop()
         following = loop.create_task(
             follow(
                 door,
                 self._task_id,
                 output,
-                self._tell,
+                output.telling(self._tell) if output else self._tell,
                 self._place,
                 # One that was only found there is not waited for: we start our own.
                 patience_s=1.0 if self._manner.up and not beside else None,
