@@ -30,22 +30,32 @@ class RedisAhead:
         self._loop = asyncio.get_running_loop()
         self._held: deque[tuple[float, Taken]] = deque()
         self._more = 0
+        self._paused = False
         self._full_at_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._refill: asyncio.Task[None] | None = None
 
     async def take(self, room: int) -> list[Taken]:
         """As `RedisQueues.take`; without a look when enough is held."""
+        self._paused = False
         if not self._held and self._refill:
             with suppress(RedisError, OSError):  # the next look tells
                 await asyncio.shield(self._refill)
         if not self._held:
             self._look(room, await self._queues.take(room + self._more))
+        if self._paused:
+            self._give_back()
         taken = [self._held.popleft()[1] for _ in range(min(room, len(self._held)))]
         if self._more and len(self._held) <= self._more // 2 and not self._refill:
             self._refill = self._loop.create_task(self._fill(self._more))
             self._refill.add_done_callback(self._filled)
         return taken
+
+    def pause(self) -> None:
+        """What is held goes back, and what a `take` that goes on finds."""
+        self._paused = True
+        self._more = 0
+        self._give_back()
 
     async def close(self) -> None:
         """Give back what is held. Nothing may be taken any more."""
