@@ -23,6 +23,7 @@ from worker.api import (
     status,
     stream,
     tasks,
+    workers,
     workflow_runs,
     workflows,
 )
@@ -65,6 +66,7 @@ def make_api(context: Context) -> ASGIApp:
         executions.router,
         schedules.router,
         status.router,
+        workers.router,
         keys.router,
         audit.router,
         me.router,

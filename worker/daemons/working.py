@@ -19,17 +19,20 @@ from worker.daemons.place import Place
 from worker.daemons.presence import presence_of, taking_of
 from worker.daemons.wiring import Deployment, Store, open_store, registered_scripts
 from worker.model.worker import Pulse, Wishes
+from worker.operations.fleet import forget
 from worker.operations.hand_on import hand_on
 from worker.operations.leases import Leases
 from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
 from worker.operations.persist import GivenUp, until_stored
 from worker.operations.prune import prune
+from worker.operations.refuse import refuse
 from worker.operations.rescue import rescue
 from worker.operations.salvage import salvage_log
 from worker.operations.unrecorded import settle_artifacts
 from worker.store import StoreUnavailable
 from worker.store.dead_letters import DeadLetters
+from worker.store.workers import Workers
 from worker.store.workflow_runs import WorkflowRuns
 from worker.workflows.drive import Driver
 from worker.workflows.prune import prune_runs
@@ -273,6 +276,9 @@ class Worker:
         for attempt in range(_ATTEMPTS):
             try:
                 if not await self._script_is_there(delivery.script):
+                    if await refuse(delivery, self._performer):
+                        delivery.acknowledge()
+                        return
                     why = no_script(TASK_PREFIX + delivery.script)
                     await self._bury(Unreadable(delivery.queue, delivery.raw(), why, delivery.acknowledge))
                     return
@@ -384,6 +390,7 @@ class Worker:
         age_s, count = self._settings.retention_s, self._settings.retention_count
         await prune(store.records, store.files, age_s=age_s, count=count, besides=own)
         await prune_runs(WorkflowRuns(store.redis), age_s=age_s, count=count)
+        await forget(Workers(store.redis), age_s=age_s)
 
     async def _drive(self, driver: Driver) -> None:
         """Advance workflows: at once when the task of a step has ended here, and else by a look now and then."""

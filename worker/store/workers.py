@@ -149,6 +149,11 @@ class Workers:
                 found.append(replace(worker, admits=_admits(manifests[0].get(name))) if manifests else worker)
         return tuple(found)
 
+    async def now(self) -> int:
+        """The store's clock in milliseconds."""
+        with store_errors():
+            return _milliseconds(await self._redis.time())
+
     async def _ask(self, name: str, what: str, said: str) -> None:
         if what not in ("drain", "pause"):
             raise ValueError(f"nobody asks a worker for {what!r}")
