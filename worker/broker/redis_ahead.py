@@ -43,8 +43,6 @@ class RedisAhead:
                 await asyncio.shield(self._refill)
         if not self._held:
             self._look(room, await self._queues.take(room + self._more))
-        if self._paused:
-            self._give_back()
         taken = [self._held.popleft()[1] for _ in range(min(room, len(self._held)))]
         if self._more and len(self._held) <= self._more // 2 and not self._refill:
             self._refill = self._loop.create_task(self._fill(self._more))
@@ -82,6 +80,8 @@ class RedisAhead:
                 self._more = min(_MOST, self._more + room)
             self._full_at_s = now_s
         self._held.extend((now_s, one) for one in found)
+        if self._paused:
+            self.pause()
         if self._held and self._timer is None:
             self._timer = self._loop.call_later(_HELD_S, self._look_at_clock)
 

@@ -84,7 +84,6 @@ class Worker:
     ) -> None:
         self._deployment = deployment
         self._settings = deployment.settings
-        self._concurrency = concurrency
         self._queues = queues
         self._open_source = open_source
         self._open_publisher = open_publisher
