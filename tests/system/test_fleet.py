@@ -18,7 +18,7 @@ from tests.system import zygote
 from tests.system.conftest import environment
 from tests.system.site import Site, eventually
 from worker.embedded import Embedded
-from worker.model.worker import Worker
+from worker.model.worker import Pulse, Worker, WorkerCard, WorkerProcess
 from worker.operations.fleet import ask, fleet
 from worker.store.workers import UnknownWorker, Workers
 
@@ -231,3 +231,17 @@ def penstock(site: Site, *arguments: str) -> Any:
     code, out, err = zygote.run(["-C", str(site.folder), *arguments], stdin=b"", timeout_s=20, **where(site))
     assert code == 0, err
     return json.loads(out) if "--json" in arguments else out.decode()
+
+
+def test_a_worker_that_waits_for_a_name_can_be_stopped(site: Site) -> None:
+    """The one that has it is elsewhere, so that only its beats tell whether it lives."""
+    card = WorkerCard("eight", "i", WorkerProcess("elsewhere", 1), "0", (), ("penstock",), 1, 60_000)
+    site.ask(lambda store: Workers(store.redis).enter(card, (), Pulse()))
+    waits = start(site, "eight", ready=False)
+    eventually(lambda: "waiting to see whether it beats" in site.log(), "the word that it waits")
+    end(waits)
+    assert waits.returncode == 0
+    beats = start(site, "eight", ready=False)
+    eventually(lambda: site.log().count("waiting to see whether it beats") == 2, "the word that it waits")
+    site.ask(lambda store: Workers(store.redis).beat(card, Pulse()))
+    assert beats.wait(20) == 65

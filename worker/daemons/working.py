@@ -162,7 +162,9 @@ class Worker:
                 hear=self._hear,
                 lost=self._lost,
             )
-            await self._presence.enter()
+            if not await self._enter():
+                workdirs.close()
+                return
             beside = [
                 asyncio.create_task(work)
                 for work in (
@@ -192,6 +194,19 @@ class Worker:
                     await self._registered.unsay(place.name)
                     await self._presence.leave()
                 workdirs.close()
+
+    async def _enter(self) -> bool:
+        """Take the name; False when the worker was stopped meanwhile. Raises NameTaken."""
+        entering = asyncio.create_task(until_stored(self._presence.enter, "take its name", self._give_up))
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((entering, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if entering.done():
+            await entering
+            return True
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        return False
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
         """Without renewals or acknowledgements a worker must not go on."""
