@@ -17,6 +17,8 @@ from worker.config import load_settings
 from worker.daemons.wiring import open_access, open_store
 from worker.model.api_key import NewKey
 from worker.model.audit import AuditEntry
+from worker.model.worker import Pulse, WorkerCard, WorkerProcess
+from worker.store.workers import Workers
 
 BASE = "/api/v1"
 
@@ -125,6 +127,18 @@ def make_key(deployment: Deployment, name: str, *scopes: str, role: str | None =
             return made.text
 
     return asyncio.run(make())
+
+
+def gone_worker(deployment: Deployment, name: str) -> None:
+    """A worker that has ended."""
+    card = WorkerCard(name, "i", WorkerProcess("elsewhere", 1), "0", (), ("penstock",), 1, 5000)
+
+    async def leave() -> None:
+        async with open_store(load_settings(deployment.home, environ={})) as store:
+            await Workers(store.redis).enter(card, (), Pulse())
+            await Workers(store.redis).leave(card, Pulse())
+
+    asyncio.run(leave())
 
 
 def audit_of(deployment: Deployment) -> tuple[AuditEntry, ...]:

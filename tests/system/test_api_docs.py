@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.system.conftest import Deployment
 from tests.system.doc_examples import blocks, commands
-from tests.system.http_client import running_api
+from tests.system.http_client import gone_worker, running_api
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -30,6 +30,7 @@ def test_each_line_of_the_page_works_and_every_route_has_one(deployment: Deploym
             deployment.file(block.file, block.text)
     lines = [command.text for block in blocks(PAGE) if block.language == "console" for command in commands(block.text)]
     for api in running_api(deployment):
+        gone_worker(deployment, "old-host")
         routes = api.get("/openapi.json").json["paths"]
         script = CURL + "\n".join(lines).replace("127.0.0.1:8765", f"{api.host}:{api.port}")
         # One of them is stopped by curl, and has had its answer by then.

@@ -23,6 +23,7 @@ THERE = (
     ("/artifacts/{name}", "/artifacts/a.txt"),
     ("/workflows/{name}", "/workflows/say"),
     ("/schedules/{name}", "/schedules/say"),
+    ("/workers/{name}", "/workers/w1"),
     ("{task_id}", "t1"),
     ("{run_id}", "r1"),
     ("{key_id}", "aaaaaaaa"),
@@ -57,6 +58,7 @@ CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
     ("POST", "/schedules/{name}/enable"): ("/schedules/of-a-file/enable", None, "read-only"),
     ("POST", "/schedules/{name}/disable"): ("/schedules/of-a-file/disable", None, "read-only"),
     ("POST", "/schedules/{name}/trigger"): ("/schedules/of-what-is-gone/trigger", None, "not-submitted"),
+    ("DELETE", "/workers/{name}"): ("/workers/w1", None, "worker-lives"),
     ("POST", "/workflow-runs/{run_id}/cancel"): ("/workflow-runs/r1/cancel", None, "final"),
     ("POST", "/workflow-runs/{run_id}/rerun"): ("/workflow-runs/r1/rerun", None, "nothing-to-rerun"),
     ("POST", "/keys/{key_id}/rotate"): ("/keys/{revoked}/rotate", None, "not-active"),
@@ -127,7 +129,7 @@ def routes(api: Api) -> list[Route]:
 @pytest.fixture(scope="module")
 def api(shared_deployment: Deployment) -> Iterator[Api]:
     settings = {"port": 0, "maxBody": 2000, "bodyTimeout": "300ms", "origins": ["https://page.example"]}
-    shared_deployment.file("config/penstock.yaml", json.dumps({"api": settings}))
+    shared_deployment.file("config/penstock.yaml", json.dumps({"api": settings, "worker": {"name": "w1"}}))
     shared_deployment.script("say", "echo hi; echo a > artifacts/a.txt", {"additionalProperties": True})
     shared_deployment.script("waits", "sleep 600", {}, killGrace=0)
     shared_deployment.script("strict", "exit 0", {"properties": {"n": {"type": "integer"}}, "required": ["n"]})

@@ -47,7 +47,8 @@ SETTINGS = hypothesis.settings(
 @pytest.fixture(scope="module")
 def api(shared_deployment: Deployment) -> Iterator[Api]:
     d = shared_deployment
-    d.file("config/penstock.yaml", json.dumps({"api": {"port": 0, "rateLimit": "none", "maxWait": "50ms"}}))
+    settings = {"port": 0, "rateLimit": "none", "maxWait": "50ms"}
+    d.file("config/penstock.yaml", json.dumps({"api": settings, "worker": {"name": "say"}}))
     schema = {"properties": {"n": {"type": "integer"}}}
     d.script("say", "echo hi; echo '{}'; echo a > artifacts/a.txt; echo 1 > artifacts/result.json", schema)
     for running in running_api(d):

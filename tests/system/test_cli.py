@@ -100,7 +100,8 @@ def test_check_counts_the_scripts(deployment: Deployment) -> None:
     deployment.script("one", "true")
     deployment.script("two", "true", enabled=False)
     assert deployment.penstock("check").out == "ok: 2 scripts\n"
-    assert deployment.penstock("check", "--json").json == {"ok": True, "scripts": ["one", "two"], "problems": []}
+    found = {"ok": True, "scripts": ["one", "two"], "problems": [], "conflicts": []}
+    assert deployment.penstock("check", "--json").json == found
 
 
 def test_check_says_when_there_is_nothing_to_check(deployment: Deployment) -> None:

@@ -25,6 +25,8 @@ from tests.system.test_worker_life import (
     test_what_outlasts_the_grace_is_ended_and_told,  # noqa: F401
 )
 from worker.broker.rabbit_queues import DEAD
+from worker.operations.fleet import ask
+from worker.store.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,27 @@ def test_what_a_busy_worker_has_no_room_for_goes_to_another(site: RabbitSite) ->
     site.processes[1].send_signal(signal.SIGTERM)
     assert site.processes[1].wait(20) == 0
     assert site.finished(site.send("ready", {})).runs[0].worker == "busy", "it takes messages again"
+
+
+def test_a_drained_worker_leaves_what_was_sent_ahead_to_others(site: RabbitSite) -> None:
+    site.settings(worker={"concurrency": 1, "beat": "500ms"})
+    script = 'touch "$SITE/begun"; until [ -e "$SITE/go" ]; do sleep 0.1; done'
+    site.script("slow", script, env={"SITE": str(site.folder)})
+    site.start(env={"PENSTOCK_WORKER_NAME": "drained"})
+    slow = site.send("slow", {})
+    eventually(lambda: running(site, "begun"), "the command")
+    waiting = [site.send("ready", {"n": n}) for n in range(3)]
+    site.ask(lambda store: ask(Workers(store.redis), "drained", "drain", by="anna"))
+    eventually(lambda: site.queued("penstock")[0] == 3, "the messages that it had been sent")
+    (site.folder / "go").touch()
+    assert site.finished(slow).runs[0].worker == "drained"
+    other = site.start(env={"PENSTOCK_WORKER_NAME": "other"})
+    assert {site.finished(task_id).runs[0].worker for task_id in waiting} == {"other"}
+    other.send_signal(signal.SIGTERM)
+    assert other.wait(20) == 0
+    late = site.send("ready", {})
+    site.ask(lambda store: ask(Workers(store.redis), "drained", "undrain", by="anna"))
+    assert site.finished(late).runs[0].worker == "drained"
 
 
 def test_a_queue_that_a_producer_made_is_used_as_it_is(site: RabbitSite) -> None:

@@ -95,3 +95,20 @@ def test_slow_takers_get_nothing_ahead(play: Callable[[Scene], None]) -> None:
         await ahead.close()
 
     play(scene)
+
+
+def test_who_pauses_gives_back_what_was_taken_ahead_and_what_is_being_taken(play: Callable[[Scene], None]) -> None:
+    async def scene(redis: Redis, queues: RedisQueues, ahead: RedisAhead) -> None:
+        taken = await ahead_of(redis, ahead)
+        ahead.pause()
+        while await redis.llen("q") < MANY - taken:
+            await asyncio.sleep(0)
+        taking = asyncio.create_task(ahead.take(2))
+        await asyncio.sleep(0)
+        ahead.pause()
+        assert await taking == []
+        while await redis.llen("q") < MANY - taken:
+            await asyncio.sleep(0)
+        assert [int(one.raw) for one in await ahead.take(2)] == [taken, taken + 1], "in their order"
+
+    play(scene)

@@ -55,6 +55,39 @@ def test_what_is_no_size_is_refused_for_it(tmp_path: Path, written: str) -> None
     assert "/worker/minFreeDisk" in refused(tmp_path, f"worker: {{minFreeDisk: {written}}}")
 
 
+def test_a_worker_has_labels_and_beats_as_documented(tmp_path: Path) -> None:
+    home = write(tmp_path, "worker: {labels: [os=debian, group=web.dev], beat: 250ms, minFreeMemory: 1 GiB}")
+    found = load_settings(home, {}).worker
+    assert (found.labels, found.beat_s, found.min_free_memory) == (("group=web.dev", "os=debian"), 0.25, 2**30)
+    for name in ("beat", "minFreeMemory"):
+        documented = json.dumps({"worker": {name: default_of("worker", name)}})
+        assert load_settings(write(tmp_path, documented), {}).worker == load_settings(write(tmp_path, ""), {}).worker
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("group", "=web", "group=", "group=web.", "group=.web", "group=a..b", "Group=web", "group=web dev"),
+        *("group=a\nb", "group=é", "group=a:b", "group=*", "$(x)=y", "g=" + "x" * 64, "g=a" + ".a" * 8),
+        *("a=b=c", "group=web\n", ""),
+    ],
+)
+def test_what_is_no_label_is_refused(tmp_path: Path, label: str) -> None:
+    assert set(refused(tmp_path, json.dumps({"worker": {"labels": [label]}}))) == {"/worker/labels/0"}
+
+
+@pytest.mark.parametrize("name", ["_any", "_all", "a b", "../x", "a:b", "x" * 64, "a\n"])
+def test_what_is_no_name_of_a_worker_is_refused(tmp_path: Path, name: str) -> None:
+    assert set(refused(tmp_path, json.dumps({"worker": {"name": name}}))) == {"/worker/name"}
+    with pytest.raises(DeclarationError):
+        load_settings(write(tmp_path, ""), {"PENSTOCK_WORKER_NAME": name})
+
+
+@pytest.mark.parametrize("beat", ["100ms", "10m", "0", "often"])
+def test_what_is_no_beat_is_refused(tmp_path: Path, beat: str) -> None:
+    assert set(refused(tmp_path, json.dumps({"worker": {"beat": beat}}))) == {"/worker/beat"}
+
+
 def test_a_queue_may_be_opened_for_plain_documents(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, "queues: {uploads: {plain: scan}}", "scan"), {})
     assert settings.plain == {"uploads": "scan"}

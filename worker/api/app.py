@@ -24,6 +24,7 @@ from worker.api import (
     status,
     stream,
     tasks,
+    workers,
     workflow_runs,
     workflows,
 )
@@ -66,6 +67,7 @@ def make_api(context: Context) -> ASGIApp:
         executions.router,
         schedules.router,
         status.router,
+        workers.router,
         keys.router,
         audit.router,
         history.router,

@@ -12,7 +12,7 @@ from worker.api.context import Context, Here
 from worker.api.meters import Family, labelled, lines
 from worker.api.problem import documented
 from worker.broker import BrokerAway
-from worker.broker.consumers import consumers
+from worker.store.workers import Workers
 
 router = APIRouter(tags=["status"])
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,7 +25,13 @@ async def metrics(here: Here, caller: Asker) -> Response:
     caller.needs("metrics:read")
     text = [
         line
-        for family in [*await _tasks(here), *await _broker(here), *await _webhooks(here), *_streams(here)]
+        for family in [
+            *await _tasks(here),
+            *await _workers(here),
+            *await _broker(here),
+            *await _webhooks(here),
+            *_streams(here),
+        ]
         for line in lines(family)
     ]
     text.extend(here.meters.text())
@@ -48,6 +54,11 @@ async def _tasks(here: Context) -> list[Family]:
     ]
 
 
+async def _workers(here: Context) -> list[Family]:
+    alive = sum(worker.live for worker in await Workers(here.redis).list())
+    return [Family("penstock_workers", "gauge", "Workers that were heard of lately.", [((), alive)])]
+
+
 async def _broker(here: Context) -> Iterable[Family]:
     """Nothing of a broker that does not answer, or does not tell: no number is better than a wrong one."""
     queues = {p.script.queue or here.settings.default_queue for p in here.catalog} | {here.settings.default_queue}
@@ -56,9 +67,6 @@ async def _broker(here: Context) -> Iterable[Family]:
         waiting = {queue: float(await here.publisher.waiting(queue)) for queue in sorted(queues)}
         what = "Messages that nobody has taken yet."
         found.append(Family("penstock_queue_messages", "gauge", what, labelled("queue", waiting)))
-        if here.broker is not None:
-            alive = len(await consumers(here.broker))
-            found.append(Family("penstock_workers", "gauge", "Workers that were heard of lately.", [((), alive)]))
     except BrokerAway:
         found.append(Family("penstock_broker_up", "gauge", "Whether the broker answers.", [((), 0)]))
     else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 
 from worker.api.caller import Asker
 from worker.api.context import Here
 from worker.api.documents import Document, counts_of
 from worker.api.problem import documented
+from worker.api.worker_documents import StateName
 from worker.operations.overview import overview
+from worker.store.workers import Workers
 
 router = APIRouter(tags=["status"])
 
@@ -21,19 +25,21 @@ class QueueStatus(Document):
 
 
 class WorkerStatus(Document):
-    """A process that takes tasks. `silentS`: seconds since it was last heard of."""
+    """A worker that lives. `silentS`: seconds since it was last heard of; `running`: how many tasks."""
 
     name: str
     host: str
     pid: int
     silent_s: float
+    state: StateName
+    running: int
 
 
 class StatusDocument(Document):
-    """`workers` is null when the broker does not know them, as RabbitMQ. `tasks`: how many have each status."""
+    """`workers`: those that live. `tasks`: how many have each status."""
 
     queues: list[QueueStatus]
-    workers: list[WorkerStatus] | None
+    workers: list[WorkerStatus]
     broker: bool
     store: bool
     tasks: dict[str, int]
@@ -44,12 +50,10 @@ class StatusDocument(Document):
 async def get_status(here: Here, caller: Asker) -> StatusDocument:
     """Queues and their depth, workers, and whether store and broker answer."""
     caller.needs("workers:read")
-    seen = await overview(here.records, here.publisher, here.broker, here.catalog, here.settings.default_queue)
+    seen = await overview(here.records, here.publisher, Workers(here.redis), here.catalog, here.settings.default_queue)
     return StatusDocument(
         queues=[QueueStatus(name=queue.name, waiting=queue.waiting) for queue in seen.queues],
-        workers=None
-        if seen.workers is None
-        else [WorkerStatus(name=w.name, host=w.host, pid=w.pid, silent_s=w.silent_s) for w in seen.workers],
+        workers=[WorkerStatus(**asdict(worker)) for worker in seen.workers],
         broker=seen.broker,
         store=True,
         tasks=counts_of(seen.tasks) or {},

@@ -24,6 +24,7 @@ class CelerySource:
         self._waiting: deque[tuple[float, Delivery | Unreadable]] = deque()
         self._arrived = asyncio.Event()
         self._held_back: Receipt | None = None
+        self._paused = False
 
     def put(self, delivery: Delivery | Unreadable) -> None:
         self._loop.call_soon_threadsafe(self._put, delivery)
@@ -32,6 +33,7 @@ class CelerySource:
         """Celery has the connection."""
 
     async def take(self, room: int) -> Sequence[Delivery | Unreadable]:
+        self._paused = False
         if self._held_back:
             self._held_back.resume()
             self._held_back = None
@@ -40,6 +42,11 @@ class CelerySource:
         if not self._waiting:
             self._arrived.clear()
         return taken
+
+    def pause(self) -> None:
+        self._paused = True
+        self._give_back()
+        self._arrived.set()
 
     async def tend(self) -> None:
         """Give back what waits for room too long. Celery does the rest."""
@@ -54,6 +61,8 @@ class CelerySource:
 
     def _put(self, delivery: Delivery | Unreadable) -> None:
         self._waiting.append((self._loop.time(), delivery))
+        if self._paused:
+            self._give_back()
         self._arrived.set()
 
     def _give_back(self) -> None:

@@ -30,12 +30,14 @@ class RedisAhead:
         self._loop = asyncio.get_running_loop()
         self._held: deque[tuple[float, Taken]] = deque()
         self._more = 0
+        self._paused = False
         self._full_at_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._refill: asyncio.Task[None] | None = None
 
     async def take(self, room: int) -> list[Taken]:
         """As `RedisQueues.take`; without a look when enough is held."""
+        self._paused = False
         if not self._held and self._refill:
             with suppress(RedisError, OSError):  # the next look tells
                 await asyncio.shield(self._refill)
@@ -46,6 +48,12 @@ class RedisAhead:
             self._refill = self._loop.create_task(self._fill(self._more))
             self._refill.add_done_callback(self._filled)
         return taken
+
+    def pause(self) -> None:
+        """What is held goes back, and what a `take` that goes on finds."""
+        self._paused = True
+        self._more = 0
+        self._give_back()
 
     async def close(self) -> None:
         """Give back what is held. Nothing may be taken any more."""
@@ -72,6 +80,8 @@ class RedisAhead:
                 self._more = min(_MOST, self._more + room)
             self._full_at_s = now_s
         self._held.extend((now_s, one) for one in found)
+        if self._paused:
+            self.pause()
         if self._held and self._timer is None:
             self._timer = self._loop.call_later(_HELD_S, self._look_at_clock)
 

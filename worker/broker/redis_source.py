@@ -46,6 +46,9 @@ class RedisSource:
             taken = [await self._enveloped(one) for one in await self._ahead.take(room)]
         return [self._read(one) for one in taken]
 
+    def pause(self) -> None:
+        self._ahead.pause()
+
     async def tend(self) -> None:
         await asyncio.gather(self._queues.keep_acknowledging(), self._beat())
 

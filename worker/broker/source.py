@@ -32,6 +32,9 @@ class Source(Protocol):
     async def take(self, room: int) -> Sequence[Delivery | Unreadable]:
         """Up to `room` messages; waits for the first for a short time only. Raises BrokerAway."""
 
+    def pause(self) -> None:
+        """Nothing is wanted until the next `take`: one that goes on brings nothing; what was sent ahead goes back."""
+
     async def tend(self) -> None:
         """What has to go on beside: acknowledgements, signs of life. Runs until it is cancelled."""
 

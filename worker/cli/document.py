@@ -95,9 +95,17 @@ def in_list(task: Task) -> dict[str, Any]:
 
 def overview(seen: Overview) -> dict[str, Any]:
     """As `GET /api/v1/status` answers."""
-    workers = None
-    if seen.workers is not None:
-        workers = [{"name": w.name, "host": w.host, "pid": w.pid, "silentS": w.silent_s} for w in seen.workers]
+    workers = [
+        {
+            "name": worker.name,
+            "host": worker.host,
+            "pid": worker.pid,
+            "silentS": worker.silent_s,
+            "state": worker.state.value,
+            "running": worker.running,
+        }
+        for worker in seen.workers
+    ]
     return {
         "queues": [{"name": queue.name, "waiting": queue.waiting} for queue in seen.queues],
         "workers": workers,

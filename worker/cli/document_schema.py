@@ -10,6 +10,7 @@ from worker.model.audit import RESULTS
 from worker.model.schedule import CATCH_UPS, OVERLAPS
 from worker.model.status import FINAL, Status
 from worker.model.task import TASK_ID
+from worker.model.worker import WorkerState
 from worker.model.workflow_run import StepStatus, WorkflowStatus
 
 # How Python writes the end of a text, which is $ in JSON Schema.
@@ -97,6 +98,40 @@ _SCHEDULE: dict[str, Any] = {
             _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")}),
         ],
         "description": "Who asked for its end; null: nobody.",
+    },
+}
+_WISH: dict[str, Any] = {
+    "anyOf": [{"type": "null"}, _object({"by": {"type": "string"}, "why": {"type": "string"}, "at": _time("When.")})],
+    "description": "Who asked for it; null: nobody.",
+}
+_BYTES: dict[str, Any] = {**_COUNT, "description": "Bytes; 0 where it is not known."}
+_WORKER: dict[str, Any] = {
+    "name": {"type": "string"},
+    "state": {"enum": [state.value for state in WorkerState]},
+    "reason": {"type": "string", "description": "Why it takes nothing; empty while it takes tasks."},
+    "host": {"type": "string"},
+    "pid": {"type": "integer"},
+    "version": {"type": "string", "description": "Of Penstock."},
+    "labels": _TEXTS,
+    "queues": _TEXTS,
+    "concurrency": _COUNT,
+    "running": {**_COUNT, "description": "How many tasks run."},
+    "tasks": {**_TEXTS, "description": "Some of those that run."},
+    "load": {"type": "number", "description": "Of the host, over a minute."},
+    "processors": _COUNT,
+    **dict.fromkeys(("memoryFree", "memoryTotal", "diskFree", "diskTotal"), _BYTES),
+    "startedAt": _time("When it began."),
+    "lastSeenAt": _time("When it was last heard of."),
+    "beatS": {"type": "number", "description": "How often it says that it lives, in seconds."},
+    "drain": _WISH,
+    "pause": _WISH,
+}
+_CONFLICT: dict[str, Any] = {
+    "queue": {"type": "string"},
+    "script": {"type": "string"},
+    "workers": {
+        "type": "array",
+        "items": _object({"name": {"type": "string"}, "digest": _nullable("string", "null: it does not have it.")}),
     },
 }
 _LETTER: dict[str, Any] = {
@@ -437,6 +472,11 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             "ok": {"type": "boolean"},
             "scripts": {**_TEXTS, "description": "Their names; empty when anything is wrong."},
             "problems": {"type": "array", "items": _object(_PROBLEM)},
+            "conflicts": {
+                "type": "array",
+                "items": _object(_CONFLICT),
+                "description": "What workers of a queue that live disagree on, where the store answers.",
+            },
         },
     ),
     "workflows": _document(
@@ -475,6 +515,33 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             "ok": {"type": "boolean"},
             "workflows": {**_TEXTS, "description": "Their names; empty when anything is wrong."},
             "problems": {"type": "array", "items": _object(_PROBLEM)},
+        },
+    ),
+    "workers": _document(
+        "Penstock workers",
+        "What `penstock workers list --json` prints.",
+        {
+            "workers": {"type": "array", "items": _object(_WORKER)},
+            "conflicts": {"type": "array", "items": _object(_CONFLICT)},
+            "total": _COUNT,
+        },
+    ),
+    "worker": _document(
+        "Penstock worker",
+        "What `penstock workers show NAME --json` prints.",
+        {
+            **_WORKER,
+            "scripts": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "script": {"type": "string"},
+                        "queue": {"type": "string"},
+                        "digest": {"type": "string", "description": "Of the declaration and of what it runs."},
+                        "registered": {"type": "boolean"},
+                    }
+                ),
+            },
         },
     ),
     "scripts": _document(

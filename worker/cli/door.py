@@ -17,6 +17,7 @@ from worker.cli.failure import Failure
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
+    from worker.cli.roster import Roster
     from worker.cli.submitting import Accepted, Request
     from worker.cli.verdict import Verdict
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
@@ -116,6 +117,9 @@ class Site(Protocol):
 
     def keys(self) -> AbstractAsyncContextManager[Keyring]:
         """The API keys. Raises Away when nobody answers there."""
+
+    def workers(self) -> AbstractAsyncContextManager[Roster]:
+        """The register of workers. Raises Away when nobody answers there."""
 
     async def verdict(self, token: str) -> Verdict:
         """Whether that token (JWT) is accepted. Raises Failure where none is."""

@@ -17,6 +17,7 @@ from worker.cli.failure import Failure
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
+    from worker.cli.roster import Roster
     from worker.cli.submitting import Accepted, Request
     from worker.cli.verdict import Verdict
     from worker.config import Settings
@@ -76,6 +77,13 @@ class LocalSite:
 
         async with opened(self.settings) as store:
             yield LocalKeyring(self.settings, store)
+
+    @asynccontextmanager
+    async def workers(self) -> AsyncIterator[Roster]:
+        from worker.cli.local_roster import LocalRoster
+
+        async with opened(self.settings) as store:
+            yield LocalRoster(self.settings, store)
 
     async def verdict(self, token: str) -> Verdict:
         from worker.cli.verdict import local_verdict
@@ -210,13 +218,14 @@ class LocalDoor:
     async def overview(self) -> Overview:
         from worker.daemons.sources import publisher
         from worker.operations.overview import overview
+        from worker.store.workers import Workers
 
         deployment = self._site.deployment
         with store_failures():
             return await overview(
                 self._store.records,
                 publisher(deployment, self._store),
-                self._store.broker,
+                Workers(self._store.redis),
                 deployment.catalog,
                 deployment.settings.default_queue,
             )

@@ -33,6 +33,7 @@ COMMANDS = {
     "rerun": "Submit the payload of an ended task once more.",
     "watch": "Show the newest tasks, live.",
     "status": "Show queues, workers and tasks at a glance.",
+    "workers": "List, drain, pause and remove workers.",
     "schedules": "List, try, make, change and trigger schedules.",
     "dead-letters": "List, show, replay or drop unreadable messages.",
     "keys": "Make, list, rotate and revoke API keys.",

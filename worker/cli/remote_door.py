@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 from worker.cli import exit_codes, remote_values
+from worker.cli.answer_fields import moment_ms, object_of
 from worker.cli.door import Away, Busy, Door, Form
 from worker.cli.event_stream import EventStream, StreamEvent
 from worker.cli.failure import Failure, unknown
@@ -17,11 +18,13 @@ from worker.cli.moment import Moment
 from worker.cli.pulled import Pulled
 from worker.cli.remote_client import Client, NotFound
 from worker.cli.remote_keyring import RemoteKeyring
+from worker.cli.remote_roster import RemoteRoster
 from worker.cli.verdict import Verdict, remote_verdict
 from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, Status
 
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
+    from worker.cli.roster import Roster
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
@@ -53,6 +56,11 @@ class RemoteSite:
         async with Client(self.server) as client:
             yield RemoteKeyring(client)
 
+    @asynccontextmanager
+    async def workers(self) -> AsyncIterator[Roster]:
+        async with Client(self.server) as client:
+            yield RemoteRoster(client)
+
     async def verdict(self, token: str) -> Verdict:
         return await remote_verdict(self.server, token)
 
@@ -75,7 +83,7 @@ class RemoteSite:
         async with Client(self.server) as client:
             with _known_script(script):
                 schema = await client.get(f"/scripts/{_part(script)}/schema")
-            return Form(client.read(lambda: remote_values.object_of(schema)), _PAYLOAD_BYTES)
+            return Form(client.read(lambda: object_of(schema)), _PAYLOAD_BYTES)
 
 
 class RemoteDoor:
@@ -265,7 +273,7 @@ def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
 
     if event.name not in ("log", "status", "done"):
         return None
-    found = remote_values.object_of(json.loads(event.data))
+    found = object_of(json.loads(event.data))
     number = found.get("runId")
     if type(number) is not int:
         raise ValueError("an event of no run")
@@ -274,7 +282,7 @@ def _part_of(event: StreamEvent, run: int) -> LiveLogPart | None:
         if source not in _SOURCES or not isinstance(line, str):
             raise ValueError("not a line of a log")
         data = line.encode("utf-8", "replace") + (b"" if found.get("more") is True else b"\n")
-        time_ms = remote_values.moment_ms(time) if isinstance(time, str) else 0
+        time_ms = moment_ms(time) if isinstance(time, str) else 0
         return LiveLines(event.id, Chunk(source, time_ms, data))
     if number > run:  # the run before it has ended, and what it was is in the record
         return LiveEnd(event.id, Status.EXCEPTION)

@@ -7,12 +7,22 @@ that a name can be shown on a terminal and a number counted with. Raises ValueEr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.artifacts import names
 from engine.script.load import NAME
+from worker.cli.answer_fields import Object, quantity
+from worker.cli.answer_fields import flag as _flag
+from worker.cli.answer_fields import items as _list
+from worker.cli.answer_fields import matching as _matching
+from worker.cli.answer_fields import maybe_number as _maybe_number
+from worker.cli.answer_fields import moment as _moment
+from worker.cli.answer_fields import number as _number
+from worker.cli.answer_fields import object_of as _object
+from worker.cli.answer_fields import printable_text as _printable
+from worker.cli.answer_fields import short as _short
+from worker.cli.answer_fields import text as _text
+from worker.cli.answer_fields import word as _word
 from worker.cli.keyring import MadeKey, SeenKey
 from worker.model import (
     TASK_ID,
@@ -29,12 +39,9 @@ from worker.model import (
 from worker.model.api_key import KEY_ID, KEY_TEXT, ApiKey, id_in
 from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
+from worker.model.worker import WorkerState
 from worker.model.workflow_run import WORKFLOW_NAME
 
-_T = TypeVar("_T")
-Object = Mapping[str, Any]
-
-_WORD = re.compile(r"[a-z][a-z0-9-]{0,99}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _CURSOR = re.compile(r"[!-~]{1,200}\Z")
 _SUMMARY = ("name", "title", "description", "category", "tags", "enabled", "queue", "command", "file")
@@ -54,9 +61,6 @@ _DETAILS = (
     "limits",
     "plugins",
 )
-_SHORT = 300
-_TEXT = 100_000
-_MOST = 1 << 62
 
 
 def task(found: Any) -> Task:
@@ -95,7 +99,7 @@ def cancelled(found: Any) -> Cancelled:
 def overview(found: Any) -> Overview:
     found = _object(found)
     tasks = {Status(name): _number(_object(found.get("tasks")), name) for name in _object(found.get("tasks"))}
-    workers = None if found.get("workers") is None else _list(found, "workers", _worker)
+    workers = _list(found, "workers", _worker)
     return Overview(_list(found, "queues", _queue), workers, _flag(found, "broker"), tasks, _number(found, "scripts"))
 
 
@@ -132,14 +136,6 @@ def accepted(found: Any) -> tuple[str, bool]:
     return _matching(found, "taskId", TASK_ID), _flag(found, "created")
 
 
-def moment_ms(text: str) -> int:
-    """ISO 8601 with an offset, in milliseconds since the epoch."""
-    at = datetime.fromisoformat(text[:40])
-    if at.tzinfo is None:
-        raise ValueError("a time without offset")
-    return round(at.timestamp() * 1000)
-
-
 def scripts(found: Any) -> list[dict[str, Any]]:
     """What `scripts` lists of each."""
     return list(_list(_object(found), "scripts", _summary))
@@ -149,10 +145,6 @@ def script(found: Any, schema: Any) -> dict[str, Any]:
     """What `scripts SCRIPT` shows."""
     found = _object(found)
     return {**_summary(found), **{name: found.get(name) for name in _DETAILS}, "schema": _object(schema)}
-
-
-def object_of(found: Any) -> dict[str, Any]:
-    return dict(_object(found))
 
 
 def _summary(found: Any) -> dict[str, Any]:
@@ -253,12 +245,6 @@ def _cancel(found: Any) -> CancelRequest | None:
     return CancelRequest(_text(found, "by"), _text(found, "why", default=""), _moment(found, "at") or 0)
 
 
-def _object(found: Any) -> Object:
-    if not isinstance(found, dict):
-        raise ValueError("not an object")
-    return found
-
-
 def _audit_entry(found: Any) -> AuditEntry:
     found = _object(found)
     result = next((known for known in RESULTS if known == _text(found, "result")), None)
@@ -308,42 +294,14 @@ def _queue(found: Any) -> SeenQueue:
 
 def _worker(found: Any) -> SeenWorker:
     found = _object(found)
-    silent = found.get("silentS")
-    if isinstance(silent, bool) or not isinstance(silent, (int, float)) or not 0 <= silent < _MOST:
-        raise ValueError("silentS is not a number")
     return SeenWorker(
-        _printable(found.get("name")), _printable(found.get("host")), _number(found, "pid"), float(silent)
+        _printable(found.get("name")),
+        _printable(found.get("host")),
+        _number(found, "pid"),
+        quantity(found, "silentS"),
+        WorkerState(_text(found, "state")),
+        _number(found, "running"),
     )
-
-
-def _list(found: Object, name: str, each: Callable[[Any], _T]) -> tuple[_T, ...]:
-    items = found.get(name)
-    if not isinstance(items, list):
-        raise ValueError(f"{name} is not a list")
-    return tuple(each(item) for item in items)
-
-
-def _text(found: Object, name: str, *, default: str | None = None) -> str:
-    value = found.get(name)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str) or len(value) > _TEXT:
-        raise ValueError(f"{name} is not a text")
-    return value
-
-
-def _short(found: Object, name: str) -> str | None:
-    return None if found.get(name) is None else _printable(found[name])
-
-
-def _printable(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _SHORT or not value.isprintable():
-        raise ValueError("not a short printable text")
-    return value
-
-
-def _word(found: Object, name: str) -> str | None:
-    return None if found.get(name) is None else _matching(found, name, _WORD)
 
 
 def _script(found: Object) -> str:
@@ -351,32 +309,3 @@ def _script(found: Object) -> str:
     if not NAME.fullmatch(value):
         raise ValueError("not the name of a script")
     return value
-
-
-def _matching(found: Object, name: str, pattern: re.Pattern[str]) -> str:
-    value = _text(found, name)
-    if not pattern.match(value):
-        raise ValueError(f"{name} has another form")
-    return value
-
-
-def _number(found: Object, name: str) -> int:
-    value = found.get(name)
-    if type(value) is not int or not -1 <= value < _MOST:
-        raise ValueError(f"{name} is not a number")
-    return value
-
-
-def _maybe_number(found: Object, name: str) -> int | None:
-    return None if found.get(name) is None else _number(found, name)
-
-
-def _flag(found: Object, name: str) -> bool:
-    value = found.get(name)
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is not true or false")
-    return value
-
-
-def _moment(found: Object, name: str) -> int | None:
-    return None if found.get(name) is None else moment_ms(_text(found, name))

@@ -57,11 +57,13 @@ def lines_of(seen: Overview) -> list[str]:
     lines += table(["QUEUE", "WAITING"], queues, sys.stdout).splitlines()
     if not seen.broker:
         lines += ["", "the broker does not answer"]
-    elif seen.workers is None:
-        lines += ["", "workers: the broker does not know them"]
-    elif not seen.workers:
+    if not seen.workers:
         lines += ["", "workers: none"]
     else:
-        rows = [[printable(w.name), printable(w.host), str(w.pid), f"{w.silent_s:.0f} s ago"] for w in seen.workers]
-        lines += ["", *table(["WORKER", "HOST", "PID", "HEARD OF"], rows, sys.stdout).splitlines()]
+        rows = [
+            [printable(w.name), w.state.value, str(w.running), printable(w.host), str(w.pid), f"{w.silent_s:.0f} s ago"]
+            for w in seen.workers
+        ]
+        head = ["WORKER", "STATE", "RUNNING", "HOST", "PID", "HEARD OF"]
+        lines += ["", *table(head, rows, sys.stdout).splitlines()]
     return lines

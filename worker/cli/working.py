@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.cli import exit_codes
 from worker.cli.deployment import store_failures
 from worker.cli.failure import Failure
 from worker.cli.notice import notice
@@ -35,6 +36,7 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False,
     signal.signal(signal.SIGTERM, _stop)
     with store_failures():
         from worker.daemons.worker import run_worker
+        from worker.operations.presence import NameTaken
 
         beside: list[Beside] = []
         if api:
@@ -52,6 +54,8 @@ def work(home: Path, concurrency: int | None, *, greet: bool, api: bool = False,
             beside.append(Beating(home))
         try:
             code = run_worker(deployment, concurrency=concurrency, beside=_all_of(beside))
+        except NameTaken as error:
+            raise Failure(exit_codes.DATA, str(error)) from None
         except SystemExit:
             # It was told to stop while it started, which the API does when it cannot start.
             if not any(part.failed for part in beside):

@@ -6,6 +6,7 @@ from typing import Any
 
 from worker.model.access import SCOPE
 from worker.model.api_key import ROLE_NAME
+from worker.model.worker import LABEL, LABELS_MOST
 
 _DURATION = {
     "oneOf": [
@@ -146,7 +147,10 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             "properties": {
                 "name": {
                     "type": "string",
-                    "description": "The worker's name; default: the host's. PENSTOCK_WORKER_NAME comes first.",
+                    "description": (
+                        "The worker's name, which no other that lives may have; default: the host's. "
+                        "PENSTOCK_WORKER_NAME comes first."
+                    ),
                 },
                 "concurrency": {
                     "type": "integer",
@@ -182,6 +186,28 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "description": (
                         "The public key (PEM) of who approves registered scripts; relative to the deployment. Without "
                         "it only config/allow.yaml admits any."
+                    ),
+                },
+                "labels": {
+                    "type": "array",
+                    "maxItems": LABELS_MOST,
+                    "uniqueItems": True,
+                    "items": {"type": "string", "maxLength": 200, "pattern": f"^{LABEL.pattern[:-2]}$"},
+                    "description": "What tasks may be addressed to, as key=value; values are hierarchical by dots.",
+                    "examples": [["group=web.dev", "os=debian"]],
+                },
+                "beat": {
+                    **_DURATION,
+                    "default": "5s",
+                    "description": "How often it says that it lives. After two missed beats it is offline.",
+                },
+                "minFreeMemory": {
+                    "type": ["integer", "string"],
+                    "minimum": 0,
+                    "default": "64 MiB",
+                    "description": (
+                        "Nothing is taken while less memory than this can be had, on the host or in the container. "
+                        "Bytes, or text such as 500MB, 1 GiB; 0 for never mind."
                     ),
                 },
                 "minFreeDisk": {

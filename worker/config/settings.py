@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +19,16 @@ from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
 from worker.config.webhooks import WebhookSettings, check_url
 from worker.model.access import ROLES
+from worker.model.worker import NO_NAMES, WORKER_NAME
 
 _Q = TypeVar("_Q")
 FILE = Path("config") / "penstock.yaml"
 # Room for the logs and artifacts of some short tasks, and for the store to go on.
 MIN_FREE_DISK = 256 * 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
+# Below this a host swaps, or the kernel chooses a process to end.
+MIN_FREE_MEMORY = 64 * 1024 * 1024
+# Who beats more often costs the store more than it tells; who beats less often is missed too late.
+_BEAT_S = (0.2, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class WorkerSettings:
 
     Of registered scripts only those run that config/allow.yaml or `approval_key_file`, a public key, admits.
 
-    `min_free_disk`: nothing is taken while the file system of the state folder has less bytes than this.
+    `min_free_disk`: nothing is taken while the file system of the state folder has less bytes than this;
+    `min_free_memory`: while so many cannot be had. It says every `beat_s` that it lives.
     """
 
     name: str
@@ -43,6 +47,9 @@ class WorkerSettings:
     lease_s: float = 15.0
     shutdown_grace_s: float = 30.0
     min_free_disk: int = MIN_FREE_DISK
+    min_free_memory: int = MIN_FREE_MEMORY
+    beat_s: float = 5.0
+    labels: tuple[str, ...] = ()
     allow_inline_bodies: bool = False
     approval_key_file: Path | None = None
 
@@ -217,8 +224,11 @@ class _Reader:
 
     def _worker(self, value: Mapping[str, Any]) -> WorkerSettings:
         name = self._environ.get("PENSTOCK_WORKER_NAME") or value.get("name") or socket.gethostname()
-        if not _NAME.match(name):
+        if not WORKER_NAME.match(name) or name in NO_NAMES:
             self._problem("/worker/name", f"a worker's name has letters, digits, '.', '_' and '-', not {name!r:.80}")
+        beat_s = self._duration("/worker/beat", value.get("beat"), 5.0)
+        if not _BEAT_S[0] <= beat_s <= _BEAT_S[1]:
+            self._problem("/worker/beat", f"a worker beats every {_BEAT_S[0]} to {_BEAT_S[1]:.0f} seconds")
         queues = value.get("queues")
         return WorkerSettings(
             name=name,
@@ -227,6 +237,9 @@ class _Reader:
             lease_s=self._duration("/worker/lease", value.get("lease"), 15.0),
             shutdown_grace_s=self._duration("/worker/shutdownGrace", value.get("shutdownGrace"), 30.0),
             min_free_disk=self._size("/worker/minFreeDisk", value.get("minFreeDisk"), MIN_FREE_DISK),
+            min_free_memory=self._size("/worker/minFreeMemory", value.get("minFreeMemory"), MIN_FREE_MEMORY),
+            beat_s=beat_s,
+            labels=tuple(sorted(value.get("labels", ()))),
             allow_inline_bodies=value.get("allowInlineBodies", False),
             approval_key_file=self._file(value["approvalKeyFile"]) if "approvalKeyFile" in value else None,
         )

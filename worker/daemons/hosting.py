@@ -104,7 +104,7 @@ class HostedWorker:
 
     async def _live(self, concurrency: int) -> int:
         self._loop = asyncio.get_running_loop()
-        self._worker = Worker(self._deployment, concurrency, self._open_source, self._open_publisher)
+        self._worker = Worker(self._deployment, concurrency, self._queues(), self._open_source, self._open_publisher)
         ready = asyncio.create_task(self._worker.ready.wait())
         ready.add_done_callback(lambda _: self._ready.set())
         try:

@@ -8,6 +8,7 @@ import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 from worker.daemons.logging import set_up_logging
+from worker.daemons.presence import try_name
 from worker.daemons.sources import publisher, queues_of, redis_broker, redis_source
 from worker.daemons.wiring import Deployment, open_store, store_folder
 from worker.daemons.working import Worker
@@ -21,8 +22,8 @@ def run_worker(
 
     A second SIGTERM or SIGINT ends what runs at once. With no broker configured the embedded store is started and
     stopped with the worker, or attached to when another process of the deployment runs it. Raises EmbeddedError when
-    it cannot be had, NotReachable when another store does not answer. `beside` is entered once the store runs, and left
-    before it ends.
+    it cannot be had, NotReachable when another store does not answer, NameTaken when another worker has the name.
+    `beside` is entered once the store runs, and left before it ends.
     """
     settings = deployment.settings
     set_up_logging(settings.log)
@@ -31,19 +32,20 @@ def run_worker(
         if redis_broker(deployment):
             return asyncio.run(_work(deployment, concurrency))
         # Celery would call it an unrecoverable error, with 200 lines of traceback and exit code 1.
-        asyncio.run(_reach_store(deployment))
+        asyncio.run(_reach_store(deployment, concurrency))
         return _work_with_celery(deployment, concurrency)
 
 
-async def _reach_store(deployment: Deployment) -> None:
-    async with open_store(deployment.settings):
-        pass
+async def _reach_store(deployment: Deployment, concurrency: int) -> None:
+    async with open_store(deployment.settings) as store:
+        await try_name(deployment, store, queues_of(deployment), concurrency)
 
 
 async def _work(deployment: Deployment, concurrency: int) -> int:
     worker = Worker(
         deployment,
         concurrency,
+        queues_of(deployment),
         lambda store: redis_source(deployment, store, queues_of(deployment)),
         lambda store: publisher(deployment, store),
     )

@@ -16,19 +16,23 @@ from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
 from worker.broker.envelope import TASK_PREFIX, no_script
 from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
+from worker.daemons.presence import presence_of, taking_of
 from worker.daemons.wiring import Deployment, Store, open_store, registered_scripts
+from worker.model.worker import Pulse, Wishes
+from worker.operations.fleet import forget
 from worker.operations.hand_on import hand_on
 from worker.operations.leases import Leases
 from worker.operations.outcomes import record_spooled
 from worker.operations.perform import Performer, perform
 from worker.operations.persist import GivenUp, until_stored
 from worker.operations.prune import prune
+from worker.operations.refuse import refuse
 from worker.operations.rescue import rescue
-from worker.operations.room import free_bytes
 from worker.operations.salvage import salvage_log
 from worker.operations.unrecorded import settle_artifacts
 from worker.store import StoreUnavailable
 from worker.store.dead_letters import DeadLetters
+from worker.store.workers import Workers
 from worker.store.workflow_runs import WorkflowRuns
 from worker.workflows.drive import Driver
 from worker.workflows.prune import prune_runs
@@ -43,7 +47,8 @@ _REGISTRY_S = 1.0
 # A task that another worker is to have is handed on as rarely as this, so that two do not play ball.
 _HAND_ON_S = 0.5
 _BROKER_AWAY_S = 1.0
-_DISK_S = 1.0
+# In a beat; the rest is counted.
+_TASKS_TOLD = 20
 # A fault of ours may be a passing one; what goes wrong each time is left unacknowledged.
 _ATTEMPTS = 3
 _ATTEMPT_S = 1.0
@@ -73,11 +78,13 @@ class Worker:
         self,
         deployment: Deployment,
         concurrency: int,
+        queues: tuple[str, ...],
         open_source: Callable[[Store], Source],
         open_publisher: Callable[[Store], Publisher],
     ) -> None:
         self._deployment = deployment
         self._settings = deployment.settings
+        self._queues = queues
         self._open_source = open_source
         self._open_publisher = open_publisher
         self._free = concurrency
@@ -90,8 +97,8 @@ class Worker:
         self._step_ended = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._exit_code = 0
-        self._disk_free = True
-        self._disk_seen_s = float("-inf")
+        self._taking = taking_of(self._settings)
+        self._open = asyncio.Event()
         self.ready = asyncio.Event()
 
     @property
@@ -99,10 +106,12 @@ class Worker:
         return self._settings.worker.name
 
     def stop(self) -> None:
+        self._taking.stopping = True
         self._stopping.set()
+        self._reconsider()
 
     def stop_now(self) -> None:
-        self._stopping.set()
+        self.stop()
         self._at_once.set()
 
     def drain(self, why: str, *, fatal: bool = False) -> None:
@@ -110,10 +119,10 @@ class Worker:
         if not self._stopping.is_set():
             _logger.warning("draining: finishing what runs, taking nothing more", why=why)
             self._exit_code = DRAINED if fatal else 0
-            self._stopping.set()
+            self.stop()
 
     async def run(self) -> int:
-        """Until it is stopped; the exit code of the process. Raises NotReachable when there is no store."""
+        """Until it is stopped; the exit code of the process. Raises NotReachable when there is no store, NameTaken."""
         with Place(self._settings.state_dir, self.name) as place:
             await self._live(place)
         return self._exit_code
@@ -122,7 +131,7 @@ class Worker:
         async with open_store(self._settings, piped=True) as store, Slots(hold=[place.lock]) as slots:
             leases = Leases(store.records, self.name, self._settings.worker.lease_s)
             publisher = self._open_publisher(store)
-            source = self._open_source(store)
+            self._source = source = self._open_source(store)
             workdirs = Workdirs(place.work)
             self._dead_letters = DeadLetters(store.redis)
             self._registered = registered_scripts(self._deployment, store, working=True)
@@ -142,11 +151,26 @@ class Worker:
                 on_step_ended=self._step_ended.set,
             )
             driver = workflow_driver(self._deployment, store, publisher)
+            self._taking.look()
+            self._leases = leases
+            self._presence = presence_of(
+                self._deployment,
+                store,
+                self._registered,
+                (place.name, self._queues, self._concurrency),
+                pulse=self._pulse,
+                hear=self._hear,
+                lost=self._lost,
+            )
+            if not await self._enter():
+                workdirs.close()
+                return
             beside = [
                 asyncio.create_task(work)
                 for work in (
                     source.tend(),
                     leases.keep(),
+                    self._presence.keep(),
                     self._rest(),
                     self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher, store.files)),
                     self._drive(driver),
@@ -168,7 +192,21 @@ class Worker:
                 await asyncio.gather(*beside, return_exceptions=True)
                 with contextlib.suppress(StoreUnavailable):
                     await self._registered.unsay(place.name)
+                    await self._presence.leave()
                 workdirs.close()
+
+    async def _enter(self) -> bool:
+        """Take the name; False when the worker was stopped meanwhile. Raises NameTaken."""
+        entering = asyncio.create_task(until_stored(self._presence.enter, "take its name", self._give_up))
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((entering, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if entering.done():
+            await entering
+            return True
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        return False
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
         """Without renewals or acknowledgements a worker must not go on."""
@@ -205,24 +243,32 @@ class Worker:
 
     async def _take(self, source: Source) -> None:
         await self._room.wait()
-        if not self._disk_has_room():
-            await asyncio.sleep(_DISK_S)
-            return
+        await self._open.wait()
         for taken in await source.take(self._free):
             self._begin(taken)
 
-    def _disk_has_room(self) -> bool:
-        """Below the limit nothing is taken; what runs goes on, and may free some."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._disk_seen_s >= _DISK_S:
-            self._disk_seen_s = now_s
-            free, least = free_bytes(self._settings.state_dir), self._settings.worker.min_free_disk
-            if (free >= least) is not self._disk_free:
-                self._disk_free = free >= least
-                say = _logger.info if self._disk_free else _logger.error
-                what = "enough disk again: taking tasks" if self._disk_free else "too little disk: taking no task"
-                say(what, free_bytes=free, min_free_disk=least, folder=str(self._settings.state_dir))
-        return self._disk_free
+    def _reconsider(self) -> None:
+        """Take or rest, as things stand. What runs goes on."""
+        rests = self._taking.rest is not None
+        if rests is not self._open.is_set():
+            return
+        if rests:
+            self._open.clear()
+            self._source.pause()
+        else:
+            self._open.set()
+        self._presence.tell()
+
+    def _hear(self, wishes: Wishes) -> None:
+        self._taking.wishes = wishes
+        self._reconsider()
+
+    def _lost(self) -> None:
+        self.drain(f"another worker has the name {self.name}", fatal=True)
+
+    def _pulse(self) -> Pulse:
+        tasks = self._leases.tasks()
+        return Pulse(self._taking.rest, self._taking.reason, len(tasks), tasks[:_TASKS_TOLD], self._taking.vitals)
 
     def _begin(self, taken: Delivery | Unreadable) -> None:
         self._free -= 1
@@ -244,6 +290,9 @@ class Worker:
         for attempt in range(_ATTEMPTS):
             try:
                 if not await self._script_is_there(delivery.script):
+                    if await refuse(delivery, self._performer):
+                        delivery.acknowledge()
+                        return
                     why = no_script(TASK_PREFIX + delivery.script)
                     await self._bury(Unreadable(delivery.queue, delivery.raw(), why, delivery.acknowledge))
                     return
@@ -306,11 +355,13 @@ class Worker:
             await finished
 
     async def _rest(self) -> None:
-        """Once a second: let the plugins see how long the worker is up and idle."""
+        """Once a second: see whether there is room, let the plugins see how long the worker is up and idle."""
         loop = asyncio.get_running_loop()
         started_s = busy_s = loop.time()
         while True:
             await asyncio.sleep(_REST_S)
+            self._taking.look()
+            self._reconsider()
             now_s = loop.time()
             if self._runs:
                 busy_s = now_s
@@ -353,6 +404,7 @@ class Worker:
         age_s, count = self._settings.retention_s, self._settings.retention_count
         await prune(store.records, store.files, age_s=age_s, count=count, besides=own)
         await prune_runs(WorkflowRuns(store.redis), age_s=age_s, count=count)
+        await forget(Workers(store.redis), age_s=age_s)
 
     async def _drive(self, driver: Driver) -> None:
         """Advance workflows: at once when the task of a step has ended here, and else by a look now and then."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.model.status import Status
+from worker.model.worker import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class SeenQueue:
 
 @dataclass(frozen=True, slots=True)
 class SeenWorker:
-    """A process that takes tasks. `silent_s`: for how long nothing was heard of it."""
+    """A worker that lives. `silent_s`: for how long nothing was heard of it; `running`: how many tasks."""
 
     name: str
     host: str
     pid: int
     silent_s: float
+    state: WorkerState
+    running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`workers` is None when the broker does not know them. `broker`: whether it answers. `tasks`: how many have each
-    status; `scripts`: how many are declared.
-    """
+    """`broker`: whether it answers. `tasks`: how many have each status; `scripts`: how many are declared."""
 
     queues: tuple[SeenQueue, ...]
-    workers: tuple[SeenWorker, ...] | None
+    workers: tuple[SeenWorker, ...]
     broker: bool
     tasks: Mapping[Status, int]
     scripts: int

@@ -64,6 +64,10 @@ class Leases:
         """Whether somebody else may have the run by now."""
         return asyncio.get_running_loop().time() - self._held[claim].renewed_at_s > self._lease_s * _FENCE
 
+    def tasks(self) -> tuple[str, ...]:
+        """Whose runs these are."""
+        return tuple(claim.task_id for claim in self._held)
+
     def abort_all(self, status: str, reason: str, message: str) -> None:
         """End what runs, and whatever is claimed from now on."""
         self._all = (status, reason, message)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
-
 from worker.broker import BrokerAway, Publisher
-from worker.broker.consumers import consumers
 from worker.config import Catalog
 from worker.model.overview import Overview, SeenQueue, SeenWorker
 from worker.store import Records
+from worker.store.workers import Workers
 
 
 async def overview(
-    records: Records, publisher: Publisher, broker: Redis | None, catalog: Catalog, default_queue: str
+    records: Records, publisher: Publisher, workers: Workers, catalog: Catalog, default_queue: str
 ) -> Overview:
-    """`broker` is None when it is no Redis, and then says nothing of workers. Raises StoreUnavailable."""
+    """Raises StoreUnavailable."""
     names = {prepared.script.queue or default_queue for prepared in catalog} | {default_queue}
     answers = True
     queues = []
@@ -26,10 +24,17 @@ async def overview(
             except BrokerAway:
                 answers = False
         queues.append(SeenQueue(name, waiting))
-    workers = None
-    if broker is not None and answers:
-        try:
-            workers = tuple(SeenWorker(c.worker, c.host, c.pid, c.silent_s) for c in await consumers(broker))
-        except BrokerAway:
-            answers = False
-    return Overview(tuple(queues), workers, answers, await records.counts(), len(catalog.scripts))
+    now = await workers.now()
+    seen = tuple(
+        SeenWorker(
+            worker.name,
+            worker.card.process.host,
+            worker.card.process.pid,
+            max(0, now - worker.last_seen_at) / 1000,
+            worker.state,
+            worker.pulse.running,
+        )
+        for worker in await workers.list()
+        if worker.live
+    )
+    return Overview(tuple(queues), seen, answers, await records.counts(), len(catalog.scripts))

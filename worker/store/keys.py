@@ -362,6 +362,35 @@ REGISTRY_WORKERS = Key(
     "a field until its worker ends, or a day after it was killed",
     "for each worker when it said so, and which registered scripts it runs, or why not, as JSON",
 )
+WORKERS = Key(
+    f"{ROOT}workers",
+    "hash",
+    "workers, when they start",
+    "a field until its worker is removed, or was not heard of for the deployment's retention",
+    "for each worker what it says of itself, as JSON",
+)
+WORKER_BEATS = Key(
+    f"{ROOT}workers:beats",
+    "hash",
+    "workers, every few seconds",
+    "as the field of the workers",
+    "for each worker its process, when it was last heard of, how often it beats and when it began, in milliseconds, "
+    "+ or (it has ended) -, and what runs, as JSON",
+)
+WORKER_ADMITS = Key(
+    f"{ROOT}workers:admits",
+    "hash",
+    "workers, when that changes",
+    "as the field of the workers",
+    "for each worker the scripts that it runs with their digests, as JSON",
+)
+WORKER_WISHES = Key(
+    f"{ROOT}workers:wishes",
+    "hash",
+    "the API, `penstock workers`",
+    "a field until it is taken back or its worker is removed",
+    "`<worker>:drain` and `<worker>:pause`: when that was asked for, in milliseconds, and by whom and why, as JSON",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -395,6 +424,7 @@ KEYS = (
     *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_RUNS, SCHEDULE_CHANGES),
     *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),
     *(REGISTRY, REGISTRY_VERSION, REGISTRATION, APPROVALS, REGISTRY_WORKERS),
+    *(WORKERS, WORKER_BEATS, WORKER_ADMITS, WORKER_WISHES),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 

@@ -53,6 +53,10 @@ from worker.store.keys import (
     TASK,
     THROTTLED,
     WAITING,
+    WORKER_ADMITS,
+    WORKER_BEATS,
+    WORKER_WISHES,
+    WORKERS,
     WORKFLOW_DUE,
     WORKFLOW_FINISHED,
     WORKFLOW_RUN,
@@ -112,6 +116,10 @@ _KEYS = {
     "registry_version": REGISTRY_VERSION,
     "registration": REGISTRATION,
     "approvals": APPROVALS,
+    "workers": WORKERS,
+    "worker_beats": WORKER_BEATS,
+    "worker_admits": WORKER_ADMITS,
+    "worker_wishes": WORKER_WISHES,
 }
 # How the store ends runs by itself.
 _BODIES = {

@@ -1,0 +1,63 @@
+"""Local roster: the register of workers in the store of the deployment, and the record of what was done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from worker.cli import exit_codes
+from worker.cli.deployment import store_failures
+from worker.cli.failure import Failure
+from worker.cli.local import entry, local_principal, record
+from worker.cli.roster import no_worker
+from worker.operations.fleet import Fleet, ask, fleet
+from worker.store import InvalidName
+from worker.store.workers import UnknownWorker, WorkerLives, Workers
+
+if TYPE_CHECKING:
+    from worker.config import Settings
+    from worker.daemons.wiring import Store
+    from worker.model.worker import Worker
+
+
+class LocalRoster:
+    """For as long as its store is open."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._workers = Workers(store.redis)
+
+    async def all(self) -> Fleet:
+        with store_failures():
+            return await fleet(self._workers)
+
+    async def get(self, name: str) -> Worker:
+        with _failures(name):
+            return await self._workers.get(name)
+
+    async def ask(self, name: str, verb: str, why: str) -> Worker:
+        with _failures(name):
+            found = await ask(self._workers, name, verb, by=local_principal().name, why=why)
+        await self._record(f"workers.{verb}", name, why)
+        return found
+
+    async def remove(self, name: str) -> None:
+        with _failures(name):
+            await self._workers.remove(name)
+        await self._record("workers.remove", name)
+
+    async def _record(self, action: str, name: str, detail: str = "") -> None:
+        await record(self._settings, self._store, [entry(action, name, detail=detail)])
+
+
+@contextmanager
+def _failures(name: str) -> Iterator[None]:
+    with store_failures():
+        try:
+            yield
+        except (InvalidName, UnknownWorker):
+            raise no_worker(name) from None
+        except WorkerLives as error:
+            raise Failure(exit_codes.DATA, f"conflict: {error}") from None

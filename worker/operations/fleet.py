@@ -1,0 +1,57 @@
+"""Fleet: the workers of a deployment as people see them, and what is asked of one, which hears it within a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from worker.model.worker import Conflict, Worker, conflicts
+from worker.store.workers import UnknownWorker, WorkerLives, Workers
+
+# By the verb what is asked for, and whether it is asked for or taken back.
+VERBS: Mapping[str, tuple[str, bool]] = MappingProxyType(
+    {"drain": ("drain", True), "undrain": ("drain", False), "pause": ("pause", True), "resume": ("pause", False)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All workers that are known, by name, and what those that live disagree on."""
+
+    workers: tuple[Worker, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+async def fleet(workers: Workers) -> Fleet:
+    """Raises StoreUnavailable."""
+    found = await workers.list()
+    if len({worker.card.manifest for worker in found if worker.live}) < 2:
+        return Fleet(found, ())
+    return Fleet(found, conflicts(await workers.list(admits=True)))
+
+
+async def ask(workers: Workers, name: str, verb: str, *, by: str, why: str = "") -> Worker:
+    """The worker as it is now; what it does about it shows in its state. Asking twice is asking once.
+
+    `verb` is one of VERBS. Raises UnknownWorker, InvalidName.
+    """
+    what, wanted = VERBS[verb]
+    if wanted:
+        await workers.wish(name, what, by, why)
+    else:
+        await workers.take_back(name, what)
+    return await workers.get(name)
+
+
+async def forget(workers: Workers, *, age_s: float) -> int:
+    """Forget those that were not heard of for so long. How many there were."""
+    count = 0
+    for worker in await workers.list():
+        if not worker.live:
+            try:
+                await workers.remove(worker.name, silent_ms=round(age_s * 1000))
+                count += 1
+            except (WorkerLives, UnknownWorker):
+                continue
+    return count
