@@ -215,6 +215,8 @@ local function close(kind, task, token, status, reason, body, more, delay, live)
     ended = ended .. ',"g":' .. task.claimed .. ',"w":' .. cjson.encode(task.worker)
   end
   ended = ended .. ',' .. body
+  -- First, because it needs no memory: a server that is full refuses what needs some unless the script has begun to write,
+  -- and an end gives back more than it takes.
   redis.call('ZREM', KEY.leases, task.id)
   event(kind, task, task.run, status, reason, task.worker)
   -- Only where somebody wrote or reads the live log.
