@@ -23,7 +23,7 @@ from schemathesis.specs.openapi import checks
 from tests.system.conftest import Deployment
 from tests.system.http_client import Api, make_key, running_api
 
-EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "3"))
 # They answer for as long as somebody reads.
 ENDLESS = ("/api/v1/events",)
 RIGHT = schemathesis.GenerationMode.POSITIVE
