@@ -81,7 +81,9 @@ _ANY_STATUS = [status.value for status in Status]
 _ABOUT: dict[str, Any] = {
     "queue": {"type": "string"},
     "trigger": {"type": "string", "description": "cli, or celery for a message that was enqueued without Penstock."},
-    "worker": _nullable("string", "The worker of the newest run."),
+    "worker": _nullable("string", "The worker of the newest run, or the one that alone may run it."),
+    "target": _nullable("string", "For whom it was submitted: a name, labels, _all; null: for any worker."),
+    "parent": _nullable("string", "The id of the task that stands for it and those of other workers."),
     "tags": _TEXTS,
     "dryRun": {"type": "boolean"},
     "createdAt": _time("When the task was recorded."),
@@ -302,6 +304,19 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                         "claimedAt": _time("When a worker claimed it."),
                         "startedAt": _time("Its end minus its duration."),
                         "finishedAt": _time("When its end was recorded."),
+                    }
+                ),
+            },
+            "results": {
+                "type": ["array", "null"],
+                "description": "Of a task for several workers the task of each; null for any other.",
+                "items": _object(
+                    {
+                        "worker": {"type": "string"},
+                        "taskId": _TASK["taskId"],
+                        "status": {"enum": [*_ANY_STATUS, None], "description": "null: it is not kept any more."},
+                        **{name: _run([])[name] for name in ("reason", "message", "exitCode", "signal", "durationMs")},
+                        "logBytes": _nullable("integer", "The size of the log that is kept."),
                     }
                 ),
             },
