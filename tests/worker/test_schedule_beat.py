@@ -23,6 +23,7 @@ from worker.model.answers import Claimed
 from worker.model.api_key import NewKey
 from worker.model.schedule import Schedule
 from worker.model.task import Resolution
+from worker.operations.address import Fleet
 from worker.operations.authorise import NotAllowed
 from worker.schedules.beat import Beat
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
@@ -36,6 +37,8 @@ from worker.store import InvalidName, Records, connect
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
 from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
+from worker.store.targets import Targets
+from worker.store.workers import Workers
 from worker.store.workflow_runs import WorkflowRuns
 from worker.store.workflows import Workflows
 from worker.workflows.definitions import Definitions
@@ -87,11 +90,15 @@ class Site:
         return Audit(self.redis)
 
     @property
+    def fleet(self) -> Fleet:
+        return Fleet(Workers(self.redis), Targets(self.redis), 60.0)
+
+    @property
     def submitting(self) -> Submitting:
         publisher = RedisPublisher(self.redis)
-        return Submitting(
-            self.schedules, self.records, publisher, ApiKeys(self.redis), {}, "penstock", self.workflows, self.audit
-        )
+        keys = ApiKeys(self.redis)
+        workflows, audit, fleet = self.workflows, self.audit, self.fleet
+        return Submitting(self.schedules, self.records, publisher, keys, {}, "penstock", workflows, audit, fleet)
 
     def beat(self) -> Beat:
         return Beat(lambda: Known(self.catalog, self.files), self.submitting)

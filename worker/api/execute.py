@@ -24,9 +24,9 @@ from worker.api.context import Context, Here
 from worker.api.documents import TASKS, Document, StatusName, TaskDocument, of_task
 from worker.api.problem import ApiError, documented
 from worker.api.scripts import AskedPayload, known_script, payload_of
+from worker.api.targets import AskedTarget, target_of
 from worker.broker import BrokerAway
 from worker.model import FINAL, TASK_ID
-from worker.model.target import NotATarget, Target, parse_target
 from worker.operations.authorise import check_execute
 from worker.operations.digest import open_digest_of
 from worker.operations.moments import moment_ms
@@ -35,7 +35,6 @@ from worker.operations.submit import Submitted, submit
 router = APIRouter(prefix="/scripts", tags=["scripts"])
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\Z")
 _ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 429)
-_Target = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class AskedRun(AskedPayload):
@@ -50,7 +49,7 @@ class AskedRun(AskedPayload):
     due_at: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     deadline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=20)] = []
-    target: _Target | list[_Target] | None = None
+    target: AskedTarget | None = None
 
 
 class Accepted(Document):
@@ -184,16 +183,6 @@ async def _submit(
     name = prepared.script.name
     await done(request, here, caller, name, status=status, digest=submitted.digest, detail=submitted.task_id)
     return submitted
-
-
-def target_of(asked: str | list[str] | None) -> Target | None:
-    """Raises ApiError (422)."""
-    if asked is None:
-        return None
-    try:
-        return parse_target([asked] if isinstance(asked, str) else asked)
-    except NotATarget as error:
-        raise _refused("invalid-body", str(error), "/target") from None
 
 
 def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> dict[str, Any]:

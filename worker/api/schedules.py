@@ -280,6 +280,7 @@ def _submitting(here: Context) -> Submitting:
         here.settings.default_queue,
         here.scheduled,
         here.audit,
+        here.fleet,
     )
 
 

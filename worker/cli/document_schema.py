@@ -244,6 +244,7 @@ _PERIODIC: dict[str, Any] = {
     "endAt": _time("No slot is after."),
     "description": {"type": "string"},
     "tags": _TEXTS,
+    "target": _nullable("string", "For whom its tasks are; null: for any worker."),
     "file": _nullable("string", "The operator's file that declares it; null: it is kept in the store."),
     "owner": {"type": "string", "description": "As whom it acts."},
     "createdAt": _time("null: a file."),
