@@ -14,6 +14,7 @@ from bench import (
     api,
     containment,
     depth,
+    everywhere,
     flood,
     history,
     latency,
@@ -54,6 +55,7 @@ def quick() -> dict[str, Part]:
         "history": lambda: history.measure(1000, 500, 2),
         "page": lambda: page.measure(1000, 3),
         "startup": lambda: startup.measure(1, 3),
+        "everywhere": lambda: everywhere.measure(2, 20, 1),
         "sizing": lambda: sizing.measure(20, 1, (sizing.USUAL, sizing.Shape(2, 2, "always"))),
         "recovery": lambda: recovery.measure(1, slow=False),
     }
@@ -76,6 +78,7 @@ def full(rounds: int, sizes: Sequence[int], deep: int, tasks: int) -> dict[str, 
         "history": lambda: history.measure(tasks),
         "page": lambda: page.measure(min(tasks, 100_000)),
         "startup": lambda: startup.measure(rounds + 2),
+        "everywhere": lambda: everywhere.measure(100, 1000, rounds),
         "sizing": lambda: sizing.measure(2000, rounds),
         "recovery": lambda: recovery.measure(1),  # what it waits for are fixed times
     }

@@ -15,8 +15,12 @@ import pytest
 import redis
 
 from tests.system.site import Site, eventually
-from worker.daemons.wiring import Store
+from worker.daemons.sources import publisher
+from worker.daemons.wiring import Store, fleet_of, open_deployment
 from worker.model import NewTask, Status
+from worker.model.access import Principal
+from worker.model.target import Target, queue_of
+from worker.operations.submit import submit
 
 CELERY = str(Path(sys.executable).with_name("celery"))
 # How a worker is started.
@@ -59,6 +63,32 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         assert [process.returncode for process in site.processes] == [0] * len(site.processes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_is_for_one_worker_comes_to_it_by_a_queue_of_its_own(site: Site) -> None:
+    deployment = open_deployment(site.folder)
+    name = deployment.settings.worker.name
+    prepared = deployment.catalog.get("echo")
+    assert prepared is not None
+
+    async def ask(store: Store, target: Target) -> str:
+        submitted = await submit(
+            prepared,
+            b"{}",
+            records=store.records,
+            publisher=publisher(deployment, store),
+            default_queue="penstock",
+            trigger="cli",
+            principal=Principal("me", "local", frozenset({"*"})),
+            target=target,
+            fleet=fleet_of(deployment.settings, store),
+        )
+        return submitted.task_id
+
+    one = site.finished(site.ask(lambda store: ask(store, Target(worker=name))))
+    assert (one.status, one.queue, one.worker) == ("completed", queue_of(name), name)
+    several = site.finished(site.ask(lambda store: ask(store, Target())))
+    assert (several.status, [child.worker for child in several.children]) == ("completed", [name])
 
 
 def test_kwargs_are_the_payload_and_the_producers_id_is_the_tasks(site: Site) -> None:

@@ -36,3 +36,22 @@ def test_problems_of_settings_scripts_and_plugins_come_together(tmp_path: Path) 
     ):
         assert part in found, part
     assert "c.yaml" not in found
+
+
+def test_nobody_takes_the_queue_of_a_single_worker_for_another_use(tmp_path: Path) -> None:
+    own = "penstock.worker.other"
+    scripts = tmp_path / "config" / "scripts"
+    scripts.mkdir(parents=True)
+    (tmp_path / "config" / "penstock.yaml").write_text(
+        f"queue: {own}\nqueues: {{{own}: {{plain: a}}}}\nworker: {{queues: [q, {own}]}}\n"
+    )
+    (scripts / "a.yaml").write_text(f"command: [/bin/true]\nschema: {{}}\nqueue: {own}\n")
+    found = "\n".join(told(tmp_path))
+    for place in (
+        "penstock.yaml:1/queue",
+        f"penstock.yaml:2/queues/{own}",
+        "penstock.yaml:3/worker/queues/1",
+        "a.yaml",
+    ):
+        assert f"{place}" in found, found
+    assert found.count(own) >= 4

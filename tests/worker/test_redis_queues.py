@@ -19,6 +19,7 @@ from worker.broker.kombu_redis import list_key, list_keys
 from worker.broker.redis_queues import RedisQueues, Taken
 from worker.broker.redis_source import RedisSource
 from worker.embedded import Embedded
+from worker.model.target import queue_of
 from worker.store import connect
 
 DEADLINE_S = 20
@@ -307,3 +308,27 @@ def test_priorities_share_kombus_steps() -> None:
     assert [list_key("q", n) for n in range(-1, 11)] == [
         list_keys("q")[step] for step in (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3)
     ]
+
+
+def test_what_is_for_one_worker_comes_first_and_to_nobody_else(watch: Callable[[Scene], None]) -> None:
+    async def scene(redis: Redis) -> None:
+        own = queue_of("w1")
+        await redis.lpush("q", b"flood", b"flood")
+        await RedisPublisher(redis).publish("echo", "t1", own, 9)
+        other = RedisQueues(redis, "w2", ["q"], queue_of("w2"))
+        assert [taken.raw for taken in await other.take(1)] == [b"flood"]
+        queues = RedisQueues(redis, "w1", ["q"], own)
+        await queues.open()
+        taken = await queues.take(2)
+        assert [one.queue for one in taken] == [own, "q"]
+        await redis.lpush(list_keys(own)[2], b"of a producer that gives it a priority")
+        await queues.beat()
+        assert [one.queue for one in await some(queues, 1)] == [own]
+        waits = asyncio.create_task(some(queues, 1))
+        await redis.lpush(own, b"later")
+        assert [one.raw for one in await waits] == [b"later"]
+        await queues.close()
+        await other.close()
+        assert await redis.llen(own) == 3, "and goes back there"
+
+    watch(scene)

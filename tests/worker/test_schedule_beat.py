@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine.errors import DeclarationError
+from tests.worker.test_workers import card
 from worker.broker import RedisPublisher
 from worker.config import Catalog, Settings, WorkerSettings, load_catalog
 from worker.daemons.scheduled import ScheduledWorkflows
@@ -23,6 +24,8 @@ from worker.model.answers import Claimed
 from worker.model.api_key import NewKey
 from worker.model.schedule import Schedule
 from worker.model.task import Resolution
+from worker.model.worker import Admitted, Pulse
+from worker.operations.address import Fleet
 from worker.operations.authorise import NotAllowed
 from worker.schedules.beat import Beat
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
@@ -36,6 +39,8 @@ from worker.store import InvalidName, Records, connect
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
 from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
+from worker.store.targets import Targets
+from worker.store.workers import Workers
 from worker.store.workflow_runs import WorkflowRuns
 from worker.store.workflows import Workflows
 from worker.workflows.definitions import Definitions
@@ -87,11 +92,15 @@ class Site:
         return Audit(self.redis)
 
     @property
+    def fleet(self) -> Fleet:
+        return Fleet(Workers(self.redis), Targets(self.redis), 60.0)
+
+    @property
     def submitting(self) -> Submitting:
         publisher = RedisPublisher(self.redis)
-        return Submitting(
-            self.schedules, self.records, publisher, ApiKeys(self.redis), {}, "penstock", self.workflows, self.audit
-        )
+        keys = ApiKeys(self.redis)
+        workflows, audit, fleet = self.workflows, self.audit, self.fleet
+        return Submitting(self.schedules, self.records, publisher, keys, {}, "penstock", workflows, audit, fleet)
 
     def beat(self) -> Beat:
         return Beat(lambda: Known(self.catalog, self.files), self.submitting)
@@ -166,6 +175,26 @@ def test_a_slot_becomes_a_task_as_it_was_declared(play: Callable[..., None]) -> 
         assert 0 <= task.due_at - (NOON + MINUTE) <= 3_600_000
         state = (await site.schedules.states(["nightly"]))["nightly"]
         assert (state.last_slot, state.last_task, state.waiting) == (NOON + MINUTE, task.id, ())
+
+    play(scene)
+
+
+def test_a_slot_is_for_whom_its_target_means_then(play: Callable[..., None]) -> None:
+    async def scene(site: Site) -> None:
+        schedule = await site.make(target=["group:web"], overlap="allow")
+        assert written(schedule)["target"] == ["group:web"]
+        await site.beat().tick(NOON)
+        await site.beat().tick(NOON + MINUTE)
+        assert await site.tasks() == [] and "no worker is meant by group:web" in await site.trouble()
+        admits = (Admitted("work", "penstock", "0" * 64),)
+        await site.fleet.workers.enter(card(beat_ms=60_000), admits, Pulse())
+        await site.beat().tick(NOON + 2 * MINUTE)
+        [task] = await site.tasks()
+        assert (task.target, [child.worker for child in task.children]) == ("group:web", ["one"])
+        for wrong in ("a b", ["one", "two"], "../x", []):
+            with pytest.raises(DeclarationError) as caught:
+                await site.make("wrong", target=wrong)
+            assert [problem.pointer for problem in caught.value.problems] == ["/target"]
 
     play(scene)
 

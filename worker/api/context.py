@@ -16,6 +16,7 @@ from worker.auth.session_proof import SessionProof
 from worker.broker import Publisher
 from worker.config import Catalog, Settings
 from worker.model.rate import RateLimit
+from worker.operations.address import Fleet
 from worker.operations.registered_scripts import RegisteredScripts
 from worker.schedules.declared import Declared
 from worker.schedules.target import Targets
@@ -39,6 +40,7 @@ class Context:
     live_log: LiveLog
     files: Files
     publisher: Publisher
+    fleet: Fleet
     broker: Redis | None
     authenticator: Authenticator
     sessions: SessionProof

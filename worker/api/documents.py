@@ -8,10 +8,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from worker.model import ArtifactRecord, Run, Status, Task, times
+from worker.model import ArtifactRecord, ChildTask, Run, Status, Task, times
+from worker.model.target import worker_of
 from worker.operations.digest import open_digest
+from worker.store import Records
 
-StatusName = Literal["pending", "running", "completed", "failed", "exception", "timeout", "cancelled"]
+TASKS = "/api/v1/tasks"
+
+StatusName = Literal["pending", "running", "completed", "partial", "failed", "exception", "timeout", "cancelled"]
 
 
 class Document(BaseModel):
@@ -64,7 +68,11 @@ class TimelineEntry(Document):
 
 
 class TaskInList(Document):
-    """The short form: without payload, runs and artifacts. `workflow`: the workflow run whose `step` it is."""
+    """The short form: without payload, runs and artifacts. `workflow`: the workflow run whose `step` it is.
+
+    `target`: for whom it was submitted; null: for any worker. `parent`: the task that stands for it and those of
+    others. `worker` has its newest run, or alone may have it.
+    """
 
     task_id: str
     run_id: int
@@ -90,11 +98,29 @@ class TaskInList(Document):
     submitted_from: str | None
     workflow: str | None
     step: str | None
+    target: str | None
+    parent: str | None
+
+
+class WorkerResult(Document):
+    """What became of the task of one worker. All but these two are null when it is not kept any more; `logUrl` is where
+    its log is."""
+
+    worker: str
+    task_id: str
+    status: StatusName | None
+    reason: str | None
+    message: str | None
+    exit_code: int | None
+    signal: int | None
+    duration_ms: int | None
+    log_bytes: int | None
+    log_url: str | None
 
 
 class TaskDocument(TaskInList):
     """A task with its runs, oldest first; what is said of a run is of the newest. Secrets in `payload` are masked;
-    where it held any, `digest`, the SHA-256 of the payload, is null."""
+    where it held any, `digest`, the SHA-256 of the payload, is null. `results`: of a task for several workers, each."""
 
     exit_code: int | None
     signal: int | None
@@ -107,6 +133,7 @@ class TaskDocument(TaskInList):
     payload: Any
     runs: list[RunDocument]
     timeline: list[TimelineEntry]
+    results: list[WorkerResult] | None
 
 
 class TaskPageDocument(Document):
@@ -120,7 +147,8 @@ class TaskPageDocument(Document):
     next: str | None
 
 
-def of_task(task: Task) -> TaskDocument:
+async def of_task(task: Task, records: Records) -> TaskDocument:
+    """Raises StoreUnavailable when it stands for others, and these cannot be read."""
     run = task.runs[-1]
     return TaskDocument(
         **_in_list(task),
@@ -135,6 +163,7 @@ def of_task(task: Task) -> TaskDocument:
         payload=task.payload,
         runs=[_run(run) for run in task.runs],
         timeline=_timeline(task),
+        results=await _results(task, records) if task.children else None,
     )
 
 
@@ -168,7 +197,7 @@ def _in_list(task: Task) -> dict[str, Any]:
         "message": task.message or None,
         "queue": task.queue,
         "trigger": task.trigger,
-        "worker": run.worker,
+        "worker": task.worker,
         "tags": list(task.tags),
         "dry_run": task.dry_run,
         "created_at": known_time(task.created_at),
@@ -184,7 +213,30 @@ def _in_list(task: Task) -> dict[str, Any]:
         "submitted_from": task.submitted_from,
         "workflow": task.workflow.run if task.workflow else None,
         "step": task.workflow.step if task.workflow else None,
+        "target": task.target or worker_of(task.queue),
+        "parent": task.parent,
     }
+
+
+async def _results(task: Task, records: Records) -> list[WorkerResult]:
+    found = await records.several([child.task_id for child in task.children])
+    return [_result(child, its) for child, its in zip(task.children, found, strict=True)]
+
+
+def _result(child: ChildTask, task: Task | None) -> WorkerResult:
+    run = task.runs[-1] if task else None
+    return WorkerResult(
+        worker=child.worker,
+        task_id=child.task_id,
+        status=task.status.value if task else None,
+        reason=task.reason if task else None,
+        message=(task.message or None) if task else None,
+        exit_code=run.exit_code if run else None,
+        signal=run.signal if run else None,
+        duration_ms=run.duration_ms if run else None,
+        log_bytes=run.log_bytes if run else None,
+        log_url=f"{TASKS}/{child.task_id}/log" if task else None,
+    )
 
 
 def _run(run: Run) -> RunDocument:

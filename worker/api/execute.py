@@ -21,9 +21,10 @@ from worker.api.auditing import done
 from worker.api.body import documented_body, read_body
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
-from worker.api.documents import Document, StatusName, TaskDocument, of_task
+from worker.api.documents import TASKS, Document, StatusName, TaskDocument, of_task
 from worker.api.problem import ApiError, documented
 from worker.api.scripts import AskedPayload, known_script, payload_of
+from worker.api.targets import AskedTarget, target_of
 from worker.broker import BrokerAway
 from worker.model import FINAL, TASK_ID
 from worker.operations.authorise import check_execute
@@ -34,12 +35,12 @@ from worker.operations.submit import Submitted, submit
 router = APIRouter(prefix="/scripts", tags=["scripts"])
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\Z")
 _ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 429)
-TASKS = "/api/v1/tasks"
 
 
 class AskedRun(AskedPayload):
     """`dueAt`, before which it does not start, and `deadline` are ISO 8601 times, or durations from now such as `10m`.
-    `target` is not supported yet."""
+    `target` is for whom it is: `_any`, a worker's name, labels as `group:web.dev`, all of which have to match, `_all`.
+    """
 
     dry_run: bool = False
     id: Annotated[str, Field(pattern=TASK_ID.pattern.removesuffix(r"\Z") + "$", max_length=64)] | None = None
@@ -48,7 +49,7 @@ class AskedRun(AskedPayload):
     due_at: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     deadline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=20)] = []
-    target: Any = None
+    target: AskedTarget | None = None
 
 
 class Accepted(Document):
@@ -128,12 +129,12 @@ async def answer(submitted: Submitted, here: Context, wait_s: float) -> JSONResp
     asks = wait_s > 0 or not submitted.created
     task = await here.endings.ended(submitted.task_id, wait_s) if asks else None
     if task is not None and task.status in FINAL and wait_s > 0:
-        document = Executed(**of_task(task).model_dump(), created=submitted.created)
+        document = Executed(**(await of_task(task, here.records)).model_dump(), created=submitted.created)
         return JSONResponse(document.model_dump(), 200, headers={"Location": f"{TASKS}/{task.id}"})
     where = f"{TASKS}/{submitted.task_id}"
     accepted = Accepted(
         task_id=submitted.task_id,
-        status=task.status.value if task else "pending",
+        status=(task.status if task else submitted.status).value,
         created=submitted.created,
         poll_url=where,
     )
@@ -171,6 +172,8 @@ async def _submit(
             due_at=due_at,
             deadline=deadline,
             key=asked.idempotency_key,
+            target=target_of(asked.target),
+            fleet=here.fleet,
         )
     except BrokerAway:
         # It is recorded, and a worker publishes it when the broker is back.
@@ -183,8 +186,6 @@ async def _submit(
 
 
 def _payload(prepared: Prepared, asked: AskedRun, *, dry_run: bool) -> dict[str, Any]:
-    if asked.target is not None:
-        raise _refused("unsupported", "target is not supported", "/target")
     for place, text in (("/idempotencyKey", asked.idempotency_key), *(("/tags", tag) for tag in asked.tags)):
         if text is not None and not text.isprintable():
             raise _refused("invalid-body", "it has to be printable", place)

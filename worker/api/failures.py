@@ -13,6 +13,7 @@ from engine.schema.shown import pointer
 from worker.api.auditing import not_done
 from worker.api.problem import ApiError, problem_response, request_id_of
 from worker.auth.denied import Denied
+from worker.operations.address import NobodyMeant
 from worker.operations.authorise import NotAllowed
 from worker.operations.submit import Conflict, RunsInPage, ScriptDisabled
 from worker.store import InvalidName, StoreUnavailable, UnknownTask
@@ -37,7 +38,7 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     for known in (
         *(PayloadError, Conflict, ScriptDisabled, RunsInPage, Denied, NotAllowed),
-        *(UnknownTask, InvalidName, StoreUnavailable),
+        *(UnknownTask, InvalidName, StoreUnavailable, NobodyMeant),
     ):
         app.add_exception_handler(known, _known)
     app.add_exception_handler(Exception, _ours)
@@ -99,6 +100,8 @@ def _translated(error: Exception) -> ApiError:
             return ApiError(422, "invalid-payload", "the payload is not valid", problems=error.problems)
         case Conflict():
             return ApiError(409, "conflict", str(error))
+        case NobodyMeant():
+            return ApiError(409, "no-worker", str(error))
         case ScriptDisabled():
             return ApiError(400, "script-disabled", str(error))
         case RunsInPage():

@@ -33,6 +33,7 @@ class Filters:
         trigger: Annotated[list[Trigger] | None, Query(max_length=_MANY)] = None,
         worker: Annotated[list[_Name] | None, Query(max_length=_MANY)] = None,
         workflow: Annotated[list[_Name] | None, Query(max_length=_MANY)] = None,
+        parent: Annotated[list[_Name] | None, Query(max_length=_MANY)] = None,
         tag: Annotated[list[str] | None, Query(max_length=_MANY)] = None,
         since: Annotated[str | None, Query(description="Recorded then or later; ISO 8601.")] = None,
         until: Annotated[str | None, Query(description="Recorded before; ISO 8601.")] = None,
@@ -42,8 +43,8 @@ class Filters:
     ) -> None:
         self.scripts = _set(script)
         self.statuses = None if status is None else frozenset(Status(each) for each in status)
-        self.reasons, self.triggers, self.workers, self.workflows, self.tags = (
-            _set(values) for values in (reason, trigger, worker, workflow, tag)
+        self.reasons, self.triggers, self.workers, self.workflows, self.parents, self.tags = (
+            _set(values) for values in (reason, trigger, worker, workflow, parent, tag)
         )
         now = datetime.now(UTC)
         self.since, self.until = moment(since, "/since", now), moment(until, "/until", now)
@@ -65,6 +66,7 @@ async def select(here: Context, caller: Caller, asked: Filters, payload_bytes: i
         triggers=asked.triggers,
         workers=asked.workers,
         workflows=asked.workflows,
+        parents=asked.parents,
         tags=asked.tags,
         text=asked.text,
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from worker.api.body import Asked
 from worker.api.documents import Document, StatusName, TaskInList, time
+from worker.api.targets import AskedTarget
 from worker.api.workflow_documents import WorkflowRunInList
 from worker.model.schedule import MOST_CAUGHT_UP
 from worker.schedules.view import MOST_PREVIEWED, ScheduleView
@@ -30,6 +31,7 @@ class AskedFields(Asked):
     end_at: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     description: Annotated[str, Field(max_length=2000)] | None = None
     tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=19)] | None = None
+    target: AskedTarget | None = None
 
     def written(self) -> dict[str, Any]:
         """As somebody would have written it in a file; what is null is not there."""
@@ -77,6 +79,7 @@ class ScheduleDocument(Document):
     end_at: str | None
     description: str
     tags: list[str]
+    target: str | None
     source: Literal["file", "store"]
     owner: str
     created_at: str | None
@@ -153,6 +156,7 @@ def of_view(view: ScheduleView) -> ScheduleDocument:
         end_at=time(schedule.end_at),
         description=schedule.description,
         tags=list(schedule.tags),
+        target=schedule.target,
         source="store" if schedule.file is None else "file",
         owner=schedule.owner.name,
         created_at=time(schedule.created_at),

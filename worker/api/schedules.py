@@ -14,8 +14,7 @@ from worker.api.auditing import done
 from worker.api.body import documented_body, read_body
 from worker.api.caller import Asker, Caller
 from worker.api.context import Context, Here
-from worker.api.documents import in_list, known_time
-from worker.api.execute import TASKS
+from worker.api.documents import TASKS, in_list, known_time
 from worker.api.problem import ApiError, documented
 from worker.api.schedule_documents import (
     AskedFields,
@@ -281,6 +280,7 @@ def _submitting(here: Context) -> Submitting:
         here.settings.default_queue,
         here.scheduled,
         here.audit,
+        here.fleet,
     )
 
 

@@ -15,8 +15,17 @@ from worker.api.body import documented_body, read_body
 from worker.api.caller import Asker
 from worker.api.content import add_content
 from worker.api.context import Here
-from worker.api.documents import Document, StatusName, TaskDocument, TaskPageDocument, counts_of, in_list, of_task
-from worker.api.execute import TASKS, Accepted, executable_script
+from worker.api.documents import (
+    TASKS,
+    Document,
+    StatusName,
+    TaskDocument,
+    TaskPageDocument,
+    counts_of,
+    in_list,
+    of_task,
+)
+from worker.api.execute import Accepted, executable_script
 from worker.api.listing import Asked, select
 from worker.api.problem import ApiError, documented
 from worker.api.readable import found_task, readable_task, unknown_task
@@ -67,7 +76,7 @@ async def list_tasks(here: Here, caller: Asker, asked: Asked) -> TaskPageDocumen
 @router.get("/{task_id}", responses=documented(400, 401, 403, 404, 429))
 async def get_task(task_id: str, here: Here, caller: Asker) -> TaskDocument:
     """A task with its runs."""
-    return of_task(await readable_task(task_id, here, caller))
+    return await of_task(await readable_task(task_id, here, caller), here.records)
 
 
 async def cancel(task_id: str, request: Request, here: Here, caller: Asker) -> CancelAnswer:
@@ -94,7 +103,7 @@ async def cancel(task_id: str, request: Request, here: Here, caller: Asker) -> C
 
 
 async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -> JSONResponse:
-    """A new task with the payload, the tags and the priority of one that has ended.
+    """A new task with the payload, the tags, the priority and the target of one that has ended.
 
     That needs the right to execute the script. When the payload held secrets it is not kept: submit it again.
     """
@@ -113,6 +122,7 @@ async def run_again(task_id: str, request: Request, here: Here, caller: Asker) -
             principal=caller.principal,
             address=caller.address,
             task_id=new_id,
+            fleet=here.fleet,
         )
     except NotFinal as error:
         raise ApiError(409, "not-final", str(error)) from None

@@ -12,6 +12,7 @@ from worker.broker.delivery import HINT_HEADER
 from worker.broker.envelope import TASK_PREFIX, seal
 from worker.broker.kombu_redis import list_key, list_keys
 from worker.broker.source import BrokerAway
+from worker.model.target import worker_of
 
 if TYPE_CHECKING:
     from worker.broker.app import App
@@ -38,10 +39,11 @@ class RedisPublisher:
         self._redis = redis
 
     async def publish(self, script: str, task_id: str, queue: str, priority: int = 0) -> None:
-        # For kombu on Redis 0 is the most urgent.
-        message = seal(TASK_PREFIX + script, task_id, queue, {HINT_HEADER: 1}, priority=9 - priority)
+        # For kombu on Redis 0 is the most urgent. The queue of a single worker knows no priorities.
+        steps = 0 if worker_of(queue) else 9 - priority
+        message = seal(TASK_PREFIX + script, task_id, queue, {HINT_HEADER: 1}, priority=steps)
         try:
-            await self._redis.lpush(list_key(queue, 9 - priority), message)
+            await self._redis.lpush(list_key(queue, steps), message)
         except (RedisError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
@@ -85,6 +87,11 @@ class CeleryPublisher:
     def _publish(self, script: str, task_id: str, queue: str, priority: int) -> None:
         from amqp.exceptions import AMQPError, PreconditionFailed
         from kombu.exceptions import OperationalError
+
+        from worker.broker.rabbit_queues import quorum_queue
+
+        if worker_of(queue) and queue not in self._app.amqp.queues:
+            self._app.amqp.queues.add(quorum_queue(queue))
 
         def send() -> None:
             self._app.send_task(

@@ -8,6 +8,8 @@ from amqp.exceptions import PreconditionFailed  # type: ignore[import-untyped]
 from celery.utils.log import get_logger
 from kombu import Exchange, Queue
 
+from worker.model.target import worker_of
+
 _logger = get_logger("penstock.broker")
 
 # RabbitMQ's own dead letters: what it gave up to deliver. Nothing consumes this queue; it is the operator's.
@@ -25,10 +27,18 @@ _ARGUMENTS = {
     "x-overflow": "reject-publish",
 }
 
+# The queue of a worker that nobody has asked for since goes: names of workers may be as short-lived as containers. What
+# was in it is recorded, and has ended by then.
+_UNUSED_MS = 14 * 24 * 3600 * 1000
+
 
 def quorum_queue(name: str) -> Queue:
     """Bound to the direct exchange of its name, as every Celery program expects it."""
-    return Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=dict(_ARGUMENTS))
+    return Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=_arguments(name))
+
+
+def _arguments(queue: str) -> dict[str, Any]:
+    return {**_ARGUMENTS, "x-expires": _UNUSED_MS} if worker_of(queue) else dict(_ARGUMENTS)
 
 
 def declare(connection: Any, queues: list[Queue]) -> None:
@@ -39,7 +49,7 @@ def declare(connection: Any, queues: list[Queue]) -> None:
     """
     dead = Queue(DEAD, Exchange(""), routing_key=DEAD, queue_arguments={"x-queue-type": "quorum"})
     for queue in queues:
-        queue.queue_arguments = dict(_ARGUMENTS)  # also of one that Celery made up for `-Q`
+        queue.queue_arguments = _arguments(queue.name)  # also of one that Celery made up for `-Q`
     for queue in (dead, *queues):
         queue.no_declare = False
         try:

@@ -37,16 +37,24 @@ redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """
 
-# KEYS: those of the consumers, then for each list of a queue the list and its in-flight list, queue by queue. ARGV: the
-# consumer and its lists, whether it is time for a sign of life (whoever takes is known to live, or its lists would be
-# looked for by nobody), room, number of queues, lists per queue, which queue comes first. Returns the number of the
-# list and the message alternately; one from each queue in turn, the most urgent first.
+# KEYS: those of the consumers, then for each list of a queue the list and its in-flight list, queue by queue, and those
+# of the consumer's own queue, if any. ARGV: the consumer and its lists, whether it is time for a sign of life (whoever
+# takes is known to live, or its lists would be looked for by nobody), room, number of queues, lists per queue, which
+# queue comes first. Returns the number of the list and the message alternately: first what is in the own queue, which
+# nobody else can take, then one from each queue in turn, the most urgent first.
 _FETCH = f"""
 if ARGV[3] == '1' or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
 {_SAY_ALIVE}
 end
 local room, queues, lists, first = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local taken, found = {{}}, true
+local own = queues * lists
+while KEYS[3 + own * 2] and #taken < room * 2 do
+  local message = redis.call('LMOVE', KEYS[3 + own * 2], KEYS[4 + own * 2], 'RIGHT', 'LEFT')
+  if not message then break end
+  taken[#taken + 1] = own
+  taken[#taken + 1] = message
+end
 while found and #taken < room * 2 do
   found = false
   for step = 0, queues - 1 do
@@ -109,14 +117,20 @@ class Taken:
 class RedisQueues:
     """One consumer of some queues, for one event loop. `consumer` is unique to this process.
 
+    `own`: a queue that nobody else consumes. It is looked at first, and knows no priorities.
+
     Every method raises redis-py's errors when the server is away; then nothing is lost, and calling again is right.
     """
 
-    def __init__(self, redis: Redis, consumer: str, queues: Sequence[str]) -> None:
+    def __init__(self, redis: Redis, consumer: str, queues: Sequence[str], own: str | None = None) -> None:
         self._redis = redis
         self._call: Callable[..., Awaitable[Any]] = redis.execute_command
         self._queues = tuple(queues)
         self._lists = [(queue, key) for queue in self._queues for key in list_keys(queue)]
+        self._lists_each = len(self._lists) // len(self._queues)
+        self._own = own
+        if own is not None:
+            self._lists.append((own, own))
         # Of each list, the in-flight list in which its messages are held.
         self._held = {key: f"penstock:inflight:{consumer}:{key}" for _, key in self._lists}
         self._identity = [consumer, json.dumps(self._held)]
@@ -131,6 +145,8 @@ class RedisQueues:
         self._said_alive_s = float("-inf")
         # Where messages without a word on priority are: those of Celery's producers and our own.
         self._blocked = {key: queue for queue in self._queues for key in (list_key(queue, 0), list_key(queue, 9))}
+        if own is not None:
+            self._blocked[own] = own
         self._waits: dict[str, asyncio.Task[bytes | None]] = {}
         self._returning: set[asyncio.Task[None]] = set()
         self._known: Counter[Taken] = Counter()
@@ -141,7 +157,7 @@ class RedisQueues:
 
     async def open(self) -> None:
         """Declare the queues, as any consumer does, and say that we live."""
-        for queue in self._queues:
+        for queue in (*self._queues, *([] if self._own is None else [self._own])):
             key, member = binding(queue)
             await self._redis.sadd(key, member)
         await self.beat()
@@ -199,6 +215,11 @@ class RedisQueues:
         await self._alive(keys=CONSUMERS, args=self._identity)
         moved = int(await self._recover(keys=CONSUMERS, args=[ALIVE_S, _FORGET_S]))
         await self._look_for_strays()
+        if self._own is not None:
+            # What a producer of its own put there with a priority.
+            for key in list_keys(self._own)[1:]:
+                while await self._redis.lmove(key, self._own, "RIGHT", "LEFT"):
+                    continue
         return moved
 
     async def close(self) -> None:
@@ -218,12 +239,12 @@ class RedisQueues:
     async def take_now(self, room: int) -> list[Taken]:
         """Up to `room` messages that are there."""
         self._turn = (self._turn + 1) % len(self._queues)
-        lists = len(self._lists) // len(self._queues)
         say = asyncio.get_running_loop().time() > self._said_alive_s + _SILENT_S
         if say:
             self._say_alive_now()
         found = await self._fetch(
-            keys=self._fetch_keys, args=[*self._identity, int(say), room, len(self._queues), lists, self._turn]
+            keys=self._fetch_keys,
+            args=[*self._identity, int(say), room, len(self._queues), self._lists_each, self._turn],
         )
         return [
             self._know(Taken(self._lists[number][0], self._lists[number][1], raw))

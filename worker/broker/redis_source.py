@@ -23,7 +23,8 @@ _BEAT_S = 4.0
 class RedisSource:
     """A delivery may name a script that is not there; a message that names none is unreadable.
 
-    `plain` names the script of a queue in which a document without an envelope is the payload of a new task.
+    `plain` names the script of a queue in which a document without an envelope is the payload of a new task. `own`: a
+    queue that nobody else consumes.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class RedisSource:
         consumer: str,
         queues: Sequence[str],
         plain: Mapping[str, str] = MappingProxyType({}),
+        own: str | None = None,
     ) -> None:
-        self._queues = RedisQueues(redis, consumer, queues)
+        self._queues = RedisQueues(redis, consumer, queues, own)
         self._ahead = RedisAhead(self._queues)
         self._plain = plain
 

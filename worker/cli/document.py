@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from worker.model.target import worker_of
 from worker.model.times import time_text
 
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
     from engine.outcome import Outcome
-    from worker.model import ArtifactRecord, Cancelled, DeadLetter, Run, Task
+    from worker.model import ArtifactRecord, Cancelled, ChildTask, DeadLetter, Run, Task
     from worker.model.api_key import ApiKey
     from worker.model.overview import Overview
 
@@ -36,8 +37,11 @@ def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> d
     )
 
 
-def of_task(task: Task) -> dict[str, Any]:
-    """The document of `run` and `show`: that of `exec` for the newest run, and the rest of the record."""
+def of_task(task: Task, children: Sequence[Task | None] = ()) -> dict[str, Any]:
+    """The document of `run` and `show`: that of `exec` for the newest run, and the rest of the record.
+
+    `children`: the tasks that it stands for, in its order; None for one that is not kept any more.
+    """
     from worker.operations.digest import open_digest
 
     run = task.runs[-1]
@@ -50,13 +54,15 @@ def of_task(task: Task) -> dict[str, Any]:
         "finishedAt": time_text(task.finished_at),
         "queue": task.queue,
         "trigger": task.trigger,
-        "worker": run.worker,
+        "worker": task.worker,
         "tags": list(task.tags),
         "submittedBy": task.submitted_by,
         "submittedFrom": task.submitted_from,
         "rerunOf": task.rerun_of,
         "workflow": task.workflow.run if task.workflow else None,
         "step": task.workflow.step if task.workflow else None,
+        "target": task.target or worker_of(task.queue),
+        "parent": task.parent,
         "digest": open_digest(task),
         "dryRun": task.dry_run,
         "retries": task.retries,
@@ -66,6 +72,22 @@ def of_task(task: Task) -> dict[str, Any]:
         "cancel": _cancel(task),
         "payload": task.payload,
         "runs": [_of_run_alone(task, run) for run in task.runs],
+        "results": [_result(*each) for each in zip(task.children, children, strict=True)] if task.children else None,
+    }
+
+
+def _result(child: ChildTask, task: Task | None) -> dict[str, Any]:
+    run = task.runs[-1] if task else None
+    return {
+        "worker": child.worker,
+        "taskId": child.task_id,
+        "status": task.status.value if task else None,
+        "reason": task.reason if task else None,
+        "message": (task.message or None) if task else None,
+        "exitCode": run.exit_code if run else None,
+        "signal": run.signal if run else None,
+        "durationMs": run.duration_ms if run else None,
+        "logBytes": run.log_bytes if run else None,
     }
 
 
@@ -81,7 +103,9 @@ def in_list(task: Task) -> dict[str, Any]:
         "message": task.message or None,
         "queue": task.queue,
         "trigger": task.trigger,
-        "worker": run.worker,
+        "worker": task.worker,
+        "target": task.target or worker_of(task.queue),
+        "parent": task.parent,
         "tags": list(task.tags),
         "dryRun": task.dry_run,
         "createdAt": time_text(task.created_at),

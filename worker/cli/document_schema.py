@@ -81,7 +81,9 @@ _ANY_STATUS = [status.value for status in Status]
 _ABOUT: dict[str, Any] = {
     "queue": {"type": "string"},
     "trigger": {"type": "string", "description": "cli, or celery for a message that was enqueued without Penstock."},
-    "worker": _nullable("string", "The worker of the newest run."),
+    "worker": _nullable("string", "The worker of the newest run, or the one that alone may run it."),
+    "target": _nullable("string", "For whom it was submitted: a name, labels, _all; null: for any worker."),
+    "parent": _nullable("string", "The id of the task that stands for it and those of other workers."),
     "tags": _TEXTS,
     "dryRun": {"type": "boolean"},
     "createdAt": _time("When the task was recorded."),
@@ -242,6 +244,7 @@ _PERIODIC: dict[str, Any] = {
     "endAt": _time("No slot is after."),
     "description": {"type": "string"},
     "tags": _TEXTS,
+    "target": _nullable("string", "For whom its tasks are; null: for any worker."),
     "file": _nullable("string", "The operator's file that declares it; null: it is kept in the store."),
     "owner": {"type": "string", "description": "As whom it acts."},
     "createdAt": _time("null: a file."),
@@ -302,6 +305,19 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                         "claimedAt": _time("When a worker claimed it."),
                         "startedAt": _time("Its end minus its duration."),
                         "finishedAt": _time("When its end was recorded."),
+                    }
+                ),
+            },
+            "results": {
+                "type": ["array", "null"],
+                "description": "Of a task for several workers the task of each; null for any other.",
+                "items": _object(
+                    {
+                        "worker": {"type": "string"},
+                        "taskId": _TASK["taskId"],
+                        "status": {"enum": [*_ANY_STATUS, None], "description": "null: it is not kept any more."},
+                        **{name: _run([])[name] for name in ("reason", "message", "exitCode", "signal", "durationMs")},
+                        "logBytes": _nullable("integer", "The size of the log that is kept."),
                     }
                 ),
             },

@@ -35,11 +35,11 @@ TABLE: Mapping[int, str] = MappingProxyType(
         FATAL: "the same, and its command asked the worker to stop; up, worker: stopped so",
         USAGE: "wrong usage: an unknown command, option, script or status",
         DATA: "wrong data: a refused payload, a conflict, problems in the deployment",
-        NO_INPUT: "not found: a task, a run, an artifact, a log, a file to read",
+        NO_INPUT: "not found: a task, a run, an artifact, a log, a file to read, a worker that --target means",
         UNAVAILABLE: "the store, the broker or the server cannot be reached",
         SOFTWARE: "a fault of Penstock's own",
         CANNOT_CREATE: "a file or folder cannot be written",
-        TRY_AGAIN: "try again: the worker stopped or lost the run, a resource was missing, or --timeout passed",
+        TRY_AGAIN: "try again: the worker stopped, lost the run or was silent, a resource was missing, or --timeout",
         NOT_ALLOWED: "not allowed: the script is disabled, a scope is missing, or a token is not valid",
         TIMEOUT: "the task ended by a time limit or its deadline",
         INTERRUPTED: "the task was cancelled, or Ctrl-C",
@@ -52,6 +52,7 @@ _BY_REASON: Mapping[str, int] = MappingProxyType(
         "malformed-payload": MALFORMED,
         "worker-shutdown": TRY_AGAIN,
         "claim-expired": TRY_AGAIN,
+        "no-answer": TRY_AGAIN,
         "resource-unavailable": TRY_AGAIN,
         "script-disabled": NOT_ALLOWED,
         "not-admitted": NOT_ALLOWED,
@@ -60,7 +61,7 @@ _BY_REASON: Mapping[str, int] = MappingProxyType(
     }
 )
 _BY_STATUS: Mapping[str, int] = MappingProxyType(
-    {"completed": COMPLETED, "failed": FAILED, "timeout": TIMEOUT, "cancelled": INTERRUPTED}
+    {"completed": COMPLETED, "partial": FAILED, "failed": FAILED, "timeout": TIMEOUT, "cancelled": INTERRUPTED}
 )
 
 

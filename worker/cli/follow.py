@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from worker.cli.door import Away, Busy, Door
 from worker.cli.failure import Failure
-from worker.cli.output import LogOutput
+from worker.cli.output import Shown
 from worker.cli.terminal import local_time
 from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, Run, Task
 
@@ -46,7 +46,7 @@ class Place:
 async def follow(
     door: Door,
     task_id: str,
-    output: LogOutput | None,
+    output: Shown | None,
     tell: Callable[[str], None],
     place: Place,
     *,
@@ -74,7 +74,7 @@ async def follow(
 
 
 async def _follow_run(
-    door: Door, task_id: str, output: LogOutput | None, tell: Callable[[str], None], place: Place
+    door: Door, task_id: str, output: Shown | None, tell: Callable[[str], None], place: Place
 ) -> None:
     async with aclosing(door.live_log(task_id, place.run, place.after)) as parts:
         async for part in parts:
@@ -135,7 +135,7 @@ async def _show_rest(
     door: Door,
     task_id: str,
     run: Run,
-    output: LogOutput,
+    output: Shown,
     tell: Callable[[str], None],
     place: Place,
     patience_s: float,

@@ -141,6 +141,8 @@ class LocalDoor:
         from worker.cli.notice import notice
         from worker.cli.submitting import Accepted
         from worker.daemons.sources import publisher
+        from worker.daemons.wiring import fleet_of
+        from worker.operations.address import NobodyMeant
         from worker.operations.submit import Conflict, RunsInPage, ScriptDisabled, submit
 
         deployment, options = self._site.deployment, request.options
@@ -162,10 +164,15 @@ class LocalDoor:
                     due_at=due_at,
                     deadline=deadline,
                     key=options.key,
+                    target=options.target,
+                    fleet=fleet_of(deployment.settings, self._store),
                 )
             except Conflict as error:
                 await self._audit_submit(request, "failed", "conflict")
                 raise Failure(exit_codes.DATA, f"conflict: {error}") from None
+            except NobodyMeant as error:
+                await self._audit_submit(request, "failed", str(error))
+                raise Failure(exit_codes.NO_INPUT, str(error)) from None
             except (ScriptDisabled, RunsInPage) as error:
                 await self._audit_submit(request, "failed", str(error))
                 raise Failure(exit_codes.NOT_ALLOWED, str(error)) from None
@@ -185,6 +192,8 @@ class LocalDoor:
         from worker.cli.local import entry, local_principal
         from worker.cli.submitting import Accepted
         from worker.daemons.sources import publisher
+        from worker.daemons.wiring import fleet_of
+        from worker.operations.address import NobodyMeant
         from worker.operations.rerun import NotFinal, PayloadForgotten, rerun
         from worker.operations.submit import ScriptDisabled
 
@@ -205,7 +214,10 @@ class LocalDoor:
                     principal=local_principal(),
                     address=None,
                     task_id=new_id,
+                    fleet=fleet_of(deployment.settings, self._store),
                 )
+            except NobodyMeant as error:
+                raise Failure(exit_codes.NO_INPUT, str(error)) from None
             except (NotFinal, PayloadForgotten) as error:
                 raise Failure(exit_codes.DATA, f"conflict: {error}") from None
             except ScriptDisabled as error:

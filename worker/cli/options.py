@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-STATUSES = ("pending", "running", "completed", "failed", "exception", "timeout", "cancelled")
+STATUSES = ("pending", "running", "completed", "partial", "failed", "exception", "timeout", "cancelled")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 

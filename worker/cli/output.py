@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 from engine.log import Chunk
 from worker.cli.failure import Failure
@@ -19,6 +19,16 @@ from worker.model.progress import Progress, ProgressReader
 _BLOCK_BYTES = 256 * 1024
 # What a reader that reads takes for what is left at most.
 _QUICK_S = 0.02
+
+
+class Shown(Protocol):
+    """What a log is shown with: see LogOutput."""
+
+    def show(self, chunk: Chunk) -> int: ...
+
+    def end_line(self, *, drop: bool = False) -> None: ...
+
+    def copy(self, file: BinaryIO) -> None: ...
 
 
 class LogOutput:

@@ -211,6 +211,8 @@ class Client:
                 raise NotFound(message)
             case 400 if code in ("script-disabled", "browser-only"):
                 raise Failure(exit_codes.NOT_ALLOWED, message)
+            case 409 if code == "no-worker":
+                raise Failure(exit_codes.NO_INPUT, message)
             case 409:
                 raise Conflict(message)
             case 408 | 429 | 503:

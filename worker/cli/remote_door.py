@@ -129,6 +129,7 @@ class RemoteDoor:
             "tags": list(options.tags),
             "dueAt": options.due.text if options.due else None,
             "deadline": options.deadline.text if options.deadline else None,
+            "target": str(options.target).split(" ") if options.target else None,
         }
         head = json.dumps({name: value for name, value in about.items() if value})
         # The payload goes as it is: no number in it is to be read and written anew.

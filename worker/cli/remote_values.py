@@ -30,6 +30,7 @@ from worker.model import (
     Cancelled,
     CancelOutcome,
     CancelRequest,
+    ChildTask,
     Run,
     Status,
     StepTask,
@@ -39,7 +40,8 @@ from worker.model import (
 from worker.model.api_key import KEY_ID, KEY_TEXT, ApiKey, id_in
 from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
-from worker.model.worker import WorkerState
+from worker.model.target import read_target
+from worker.model.worker import WORKER_NAME, WorkerState
 from worker.model.workflow_run import WORKFLOW_NAME
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -76,6 +78,7 @@ def task(found: Any) -> Task:
         start_by=_moment(found, "startBy"),
         key=_short(found, "idempotencyKey"),
         runs=runs,
+        children=() if found.get("results") is None else _list(found, "results", _child),
     )
 
 
@@ -182,7 +185,19 @@ def _about(found: Object) -> dict[str, Any]:
         "submitted_by": _short(found, "submittedBy"),
         "submitted_from": _short(found, "submittedFrom"),
         "workflow": _step(found),
+        "target": _target(found),
+        "parent": None if found.get("parent") is None else _matching(found, "parent", TASK_ID),
     }
+
+
+def _target(found: Object) -> str | None:
+    text = found.get("target")
+    return None if text is None else str(read_target(_text(found, "target")))
+
+
+def _child(found: Any) -> ChildTask:
+    found = _object(found)
+    return ChildTask(_matching(found, "worker", WORKER_NAME), _matching(found, "taskId", TASK_ID))
 
 
 def _step(found: Object) -> StepTask | None:

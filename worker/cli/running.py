@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import click
+
 from worker.cli import exit_codes
 from worker.cli.asking import Wish, can_ask, wish
 from worker.cli.beside import Beside
@@ -15,6 +17,7 @@ from worker.cli.deployment import store_failures, store_runs
 from worker.cli.door import Door, Site
 from worker.cli.failure import Failure
 from worker.cli.follow import Place, follow
+from worker.cli.grouped import follow_all, result_lines
 from worker.cli.notice import ending, notice, stored
 from worker.cli.output import LogOutput
 from worker.cli.progress_bar import ProgressBar
@@ -53,6 +56,7 @@ class _Running:
         self._task_id = request.task_id
         self._accepted = False
         self._place = Place(0)
+        self._children: tuple[Task | None, ...] = ()
         self._signal: signal.Signals | None = None
         self._tell: Callable[[str], None] = (lambda _: None) if manner.quiet else notice
 
@@ -162,17 +166,9 @@ class _Running:
             bar = None if self._manner.quiet else ProgressBar.on(sys.stderr)
             output = LogOutput(sys.stderr if self._manner.as_json else sys.stdout, bar)
         loop = asyncio.get_running_loop()
-        following = loop.create_task(
-            follow(
-                door,
-                self._task_id,
-                output,
-                output.telling(self._tell) if output else self._tell,
-                self._place,
-                # One that was only found there is not waited for: we start our own.
-                patience_s=1.0 if self._manner.up and not beside else None,
-            )
-        )
+        # One that was only found there is not waited for: we start our own.
+        patience_s = 1.0 if self._manner.up and not beside else None
+        following = loop.create_task(self._follow(door, output, patience_s))
         waited_for: set[asyncio.Task[Task] | asyncio.Task[None]] = {following}
         if beside:
             waited_for.add(loop.create_task(beside.ended()))
@@ -188,7 +184,18 @@ class _Running:
             if output:
                 await output.close()
 
+    async def _follow(self, door: Door, output: LogOutput | None, patience_s: float | None) -> Task:
+        tell = output.telling(self._tell) if output else self._tell
+        target = self._request.options.target
+        if target is None or target.worker is not None:
+            return await follow(door, self._task_id, output, tell, self._place, patience_s=patience_s)
+        parent = await door.task(self._task_id)
+        task, self._children = await follow_all(door, parent, output, tell, patience_s=patience_s)
+        return task
+
     def _report(self, task: Task) -> int:
+        if task.children:
+            return self._report_all(task)
         run = task.runs[-1]
         if self._manner.as_json:
             from worker.cli.document import of_task
@@ -198,6 +205,20 @@ class _Running:
             ending(task.status.value, task.reason, task.message, duration(run.duration_ms))
             stored(run.artifacts)
         return exit_codes.of_task(task.status.value, task.reason, run.exit_code)
+
+    def _report_all(self, task: Task) -> int:
+        if self._manner.as_json:
+            from worker.cli.document import of_task
+
+            print_json(of_task(task, self._children))
+        elif not self._manner.quiet:
+            for line in result_lines(task, self._children, sys.stderr):
+                click.echo(line, err=True, color=True)
+            ending(task.status.value, task.reason, task.message, duration(task.runs[-1].duration_ms))
+        codes = [exit_codes.of_task(task.status.value, task.reason, None)]
+        ended = [each for each in self._children if each is not None]
+        codes += [exit_codes.of_task(each.status.value, each.reason, each.runs[-1].exit_code) for each in ended]
+        return max(codes)
 
     def _interrupted(self, beside: Beside | None) -> int:
         task_id = self._task_id

@@ -28,6 +28,7 @@ def of_schedule(view: ScheduleView) -> dict[str, Any]:
         "endAt": time_text(schedule.end_at),
         "description": schedule.description,
         "tags": list(schedule.tags),
+        "target": schedule.target,
         "file": schedule.file,
         "owner": schedule.owner.name,
         "createdAt": time_text(schedule.created_at),

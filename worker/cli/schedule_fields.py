@@ -30,6 +30,7 @@ _OPTIONS = (
     click.option("--end-at", "endAt", metavar="TIME", help="Not after; ISO 8601."),
     click.option("--description", metavar="TEXT", help="What it is for."),
     click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag of its tasks; may be repeated."),
+    click.option("--target", metavar="TARGET", multiple=True, help="For whom its tasks are, as of `penstock run`."),
 )
 
 
@@ -43,7 +44,11 @@ def schedule_options(function: _F) -> _F:
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:
     """Of the options those that were given."""
-    return {name: list(value) if name == "tags" else value for name, value in fields.items() if value not in (None, ())}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in fields.items()
+        if value not in (None, ())
+    }
 
 
 def changed(before: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -32,20 +33,36 @@ def command(site: Site, task_id: str, as_json: bool) -> int:
       penstock show 6f1c2f0e-...
       penstock show report-2026-11 --json | jq .runs
     """
-    task = asyncio.run(_task(site, task_id))
+    task, children = asyncio.run(_task(site, task_id))
     if as_json:
         from worker.cli.document import of_task
         from worker.cli.terminal import print_json
 
-        print_json(of_task(task))
+        print_json(of_task(task, children))
     else:
         _show(task)
+        _show_children(task, children)
     return 0
 
 
-async def _task(site: Site, task_id: str) -> Task:
+async def _task(site: Site, task_id: str) -> tuple[Task, Sequence[Task | None]]:
+    """It, and those that it stands for."""
     async with site.open() as door:
-        return await door.task(task_id)
+        task = await door.task(task_id)
+        if not task.children:
+            return task, ()
+        from worker.cli.grouped import children_of
+
+        return task, await children_of(door, task)
+
+
+def _show_children(task: Task, children: Sequence[Task | None]) -> None:
+    if children:
+        from worker.cli.grouped import result_lines
+
+        click.echo("workers:")
+        for line in result_lines(task, children, sys.stdout):
+            click.echo(f"  {line}", color=True)
 
 
 def _show(task: Task) -> None:
@@ -60,7 +77,9 @@ def _show(task: Task) -> None:
         "status": painted_status(task.status.value, sys.stdout) + reason,
         "message": printable(task.message, 4000),
         "cancel": _cancel(task.cancel) if task.cancel else "",
-        "queue": printable(task.queue),
+        "target": task.target or "",
+        "parent": task.parent or "",
+        "queue": printable(task.queue) if not task.children else "",
         "trigger": task.trigger,
         "by": " from ".join(printable(part, 200) for part in (task.submitted_by, task.submitted_from) if part),
         "tags": printable(", ".join(task.tags), 4000),

@@ -15,6 +15,7 @@ from worker.cli.options import payload_options
 
 if TYPE_CHECKING:
     from worker.cli.door import Site
+    from worker.model.target import Target
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 # What a listing shows is kept short, as is what a record keeps.
@@ -32,6 +33,7 @@ class TaskOptions:
     due: Moment | None
     deadline: Moment | None
     key: str | None
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,15 @@ def task_options(function: _F) -> _F:
         at: Moment | None,
         deadline: Moment | None,
         key: str | None,
+        targets: tuple[str, ...],
+        yes: bool,
         **kwargs: Any,
     ) -> Any:
         if delay and at:
             raise click.UsageError("--delay and --at say the same: give one of them")
-        return function(*args, options=TaskOptions(task_id, tags, priority, delay or at, deadline, key), **kwargs)
+        target = _target(targets, yes=yes) if targets else None
+        options = TaskOptions(task_id, tags, priority, delay or at, deadline, key, target)
+        return function(*args, options=options, **kwargs)
 
     decorated: Any = with_options
     for option in reversed(_TASK_OPTIONS):
@@ -118,7 +124,32 @@ _TASK_OPTIONS = (
         metavar="KEY",
         help="The same key with the same content is the same task, whatever its id, as long as that is kept.",
     ),
+    click.option(
+        "--target",
+        "targets",
+        metavar="TARGET",
+        multiple=True,
+        help="For whom it is: a worker's name, a label such as group:web.dev (may be repeated; all have to match), "
+        "_all, or _any [default].",
+    ),
+    click.option("--yes", is_flag=True, help="With --target _all: do not ask."),
 )
+
+
+def _target(texts: tuple[str, ...], *, yes: bool) -> Target | None:
+    """Whoever means all workers is asked, or has said so."""
+    from worker.cli.asking import can_ask
+    from worker.model.target import ALL, NotATarget, Target, parse_target
+
+    try:
+        target = parse_target(texts)
+    except NotATarget as error:
+        raise click.UsageError(f"--target: {error}") from None
+    if target == Target() and not yes:
+        if not can_ask():
+            raise click.UsageError(f"--target {ALL} runs on every worker: say --yes where nobody can be asked")
+        click.confirm("Run it on every worker?", abort=True, err=True)
+    return target
 
 
 def request_of(

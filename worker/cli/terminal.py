@@ -15,6 +15,7 @@ import click
 
 _STATUS_COLORS = {
     "completed": "green",
+    "partial": "yellow",
     "failed": "red",
     "exception": "red",
     "timeout": "red",

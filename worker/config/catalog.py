@@ -12,7 +12,8 @@ from engine.plugin import Plugins, Prepared
 from engine.schema.shown import pointer, quoted, suggestion
 from engine.script import Script
 from engine.script.load import ScriptError, load_script, script_files
-from worker.config.settings import Settings, WorkerSettings, load_settings
+from worker.config.settings import Settings, WorkerSettings, load_settings, own_queue
+from worker.model.target import worker_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ def load_catalog(settings: Settings) -> Catalog:
         try:
             script = load_script(path, home=settings.home)
             prepared[script.name] = plugins.prepare(script)
+            if script.queue and worker_of(script.queue):
+                problems.append(Problem(own_queue(script.queue), "/queue", file=str(path)))
         except ScriptError as error:
             problems += error.problems
             problems += _further(plugins, error.rest)

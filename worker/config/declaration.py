@@ -221,6 +221,18 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                 },
             },
         },
+        "targets": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "startWithin": {
+                    **_DURATION,
+                    "default": "5m",
+                    "description": "What is for certain workers and is not started so long after it was due ends as "
+                    "no-answer.",
+                },
+            },
+        },
         "retention": {
             "type": "object",
             "additionalProperties": False,
@@ -359,7 +371,7 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     },
                     "statuses": {
                         "type": "array",
-                        "items": {"enum": ["completed", "failed", "exception", "timeout", "cancelled"]},
+                        "items": {"enum": ["completed", "partial", "failed", "exception", "timeout", "cancelled"]},
                         "minItems": 1,
                         "uniqueItems": True,
                         "description": "Only with these. Default: with any.",

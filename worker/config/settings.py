@@ -19,6 +19,7 @@ from worker.config.declaration import SETTINGS_SCHEMA
 from worker.config.secret import Secret
 from worker.config.webhooks import WebhookSettings, check_url
 from worker.model.access import ROLES
+from worker.model.target import worker_of
 from worker.model.worker import NO_NAMES, WORKER_NAME
 
 _Q = TypeVar("_Q")
@@ -125,6 +126,7 @@ class ApiSettings:
 class Settings:
     """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store.
 
+    `start_within_s`: what is for certain workers and has not been started so long after it was due ends as `no-answer`.
     `plain`: by the name of a queue the script whose payloads it may hold as plain JSON documents.
     """
 
@@ -138,6 +140,7 @@ class Settings:
     log: LogSettings = LogSettings()
     api: ApiSettings = ApiSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
+    start_within_s: float = 300.0
     retention_s: float = 30 * 24 * 3600.0
     retention_count: int = 100_000
     plugins: PluginSettings = field(default_factory=PluginSettings)
@@ -201,6 +204,11 @@ class _Reader:
                 store = broker
         if store and broker is None:
             self._problem("/broker/url", "store.url without broker.url: name the broker too, or neither")
+        queues = value.get("worker", {}).get("queues", ())
+        places = [("/queue", value.get("queue", "")), *((f"/queues/{name}", name) for name in value.get("queues", {}))]
+        for place, queue in (*places, *((f"/worker/queues/{number}", name) for number, name in enumerate(queues))):
+            if worker_of(queue):
+                self._problem(place, own_queue(queue))
         retention = value.get("retention", {})
         log = value.get("log", {})
         return Settings(
@@ -214,6 +222,7 @@ class _Reader:
             log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
             api=self._api(value.get("api", {})),
             webhooks=tuple(self._webhook(n, each) for n, each in enumerate(value.get("webhooks", ()))),
+            start_within_s=self._duration("/targets/startWithin", value.get("targets", {}).get("startWithin"), 300.0),
             retention_s=self._duration("/retention/age", retention.get("age"), 30 * 24 * 3600.0),
             retention_count=retention.get("count", 100_000),
             plugins=_plugins(value.get("plugins", {})),
@@ -346,6 +355,10 @@ class _Reader:
 
     def _problem(self, pointer: str, message: str) -> None:
         self.problems.append(self._document.problem(pointer, message))
+
+
+def own_queue(name: str) -> str:
+    return f"{name} is the queue of what is for one worker alone; give yours another name"
 
 
 def _audit(value: Mapping[str, Any]) -> AuditSettings:

@@ -15,11 +15,13 @@ from celery import signals
 from engine.errors import DeclarationError
 from worker.broker.app import App, consume_nothing
 from worker.broker.pool import stop_worker
+from worker.broker.rabbit_queues import quorum_queue
 from worker.daemons.embedding import keep_embedded_store
 from worker.daemons.hosting import HostedWorker
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import queues_of, redis_broker
 from worker.daemons.wiring import Deployment, home_of, open_deployment, publishing_app
+from worker.model.target import queue_of
 
 _WRONG_DEPLOYMENT = 65  # EX_DATAERR, as `penstock worker` ends
 
@@ -42,6 +44,7 @@ def make_consumer(deployment: Deployment) -> App:
             consume_nothing(app)
         else:
             app.amqp.queues.select(queues)
+            app.amqp.queues.select_add(quorum_queue(queue_of(deployment.settings.worker.name)))
 
     signals.celeryd_after_setup.connect(choose_queues, weak=False)
     app.receiver = HostedWorker(deployment, lambda: queues, stop_worker)

@@ -26,7 +26,7 @@ from worker.daemons.driving import workflow_definitions, workflow_driver
 from worker.daemons.logging import set_up_logging
 from worker.daemons.scheduled import ScheduledWorkflows, targets_of
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, open_access, open_store, registered_scripts, store_folder
+from worker.daemons.wiring import Deployment, fleet_of, open_access, open_store, registered_scripts, store_folder
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
 from worker.model.rate import RateLimit
@@ -93,6 +93,7 @@ async def _serve(
             live_log=store.live_log,
             files=store.files,
             publisher=to_broker,
+            fleet=fleet_of(settings, store),
             broker=store.broker,
             authenticator=access.authenticator,
             sessions=access.sessions,

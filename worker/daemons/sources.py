@@ -8,6 +8,7 @@ import socket
 from worker.broker import CeleryPublisher, Publisher, RedisPublisher
 from worker.broker.redis_source import RedisSource
 from worker.daemons.wiring import Deployment, Store, broker_url, publishing_app
+from worker.model.target import queue_of
 
 
 def redis_broker(deployment: Deployment) -> bool:
@@ -26,7 +27,8 @@ def queues_of(deployment: Deployment) -> tuple[str, ...]:
 def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:
     assert store.broker is not None
     consumer = f"{deployment.settings.worker.name}:{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
-    return RedisSource(store.broker, consumer, queues, deployment.settings.plain)
+    own = queue_of(deployment.settings.worker.name)
+    return RedisSource(store.broker, consumer, queues, deployment.settings.plain, own)
 
 
 def publisher(deployment: Deployment, store: Store) -> Publisher:

@@ -10,7 +10,15 @@ import structlog
 from worker.daemons.driving import workflow_driver
 from worker.daemons.scheduled import ScheduledWorkflows, targets_of
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, NotReachable, Store, open_audit, open_store, registered_scripts
+from worker.daemons.wiring import (
+    Deployment,
+    NotReachable,
+    Store,
+    fleet_of,
+    open_audit,
+    open_store,
+    registered_scripts,
+)
 from worker.schedules.beat import Beat
 from worker.schedules.declared import Declared
 from worker.schedules.submitting import Submitting
@@ -43,6 +51,7 @@ def submitting(deployment: Deployment, store: Store, definitions: Definitions, *
         settings.default_queue,
         ScheduledWorkflows(definitions, WorkflowRuns(store.redis), driver, deployment.catalog.get),
         open_audit(settings, store),
+        fleet_of(settings, store),
     )
 
 

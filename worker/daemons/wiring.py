@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from worker.auth.authenticator import Authenticator
     from worker.auth.session_proof import SessionProof
     from worker.broker.app import App
+    from worker.operations.address import Fleet
     from worker.operations.registered_scripts import RegisteredScripts
     from worker.store.api_keys import ApiKeys
     from worker.store.audit import Audit
@@ -154,6 +155,15 @@ def registered_scripts(deployment: Deployment, store: Store, *, working: bool = 
         approvals = Approvals(settings.worker.approval_key_file)
         policy = Policy(AllowList(settings.home), approvals, settings.worker.allow_inline_bodies)
     return RegisteredScripts(Registry(store.redis), deployment.catalog, settings.home, policy)
+
+
+def fleet_of(settings: Settings, store: Store) -> Fleet:
+    """The workers that a target may mean."""
+    from worker.operations.address import Fleet
+    from worker.store.targets import Targets
+    from worker.store.workers import Workers
+
+    return Fleet(Workers(store.redis), Targets(store.redis), settings.start_within_s)
 
 
 def publishing_app(deployment: Deployment) -> App:

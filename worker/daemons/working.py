@@ -18,6 +18,7 @@ from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
 from worker.daemons.presence import presence_of, taking_of
 from worker.daemons.wiring import Deployment, Store, open_store, registered_scripts
+from worker.model.target import queue_of
 from worker.model.worker import Pulse, Wishes
 from worker.operations.fleet import forget
 from worker.operations.hand_on import hand_on
@@ -85,6 +86,7 @@ class Worker:
         self._deployment = deployment
         self._settings = deployment.settings
         self._queues = queues
+        self._own_queue = queue_of(self.name)
         self._open_source = open_source
         self._open_publisher = open_publisher
         self._free = concurrency
@@ -296,7 +298,8 @@ class Worker:
                     why = no_script(TASK_PREFIX + delivery.script)
                     await self._bury(Unreadable(delivery.queue, delivery.raw(), why, delivery.acknowledge))
                     return
-                if await self._registered.for_others(delivery.script):
+                # What is for this worker alone is answered by it, whatever the answer.
+                if delivery.queue != self._own_queue and await self._registered.for_others(delivery.script):
                     await asyncio.sleep(_HAND_ON_S)
                     await hand_on(delivery, self._performer)
                 else:

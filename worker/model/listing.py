@@ -47,10 +47,10 @@ class Event:
 class TaskFilter:
     """Which tasks are asked for; None asks for nothing, an empty set matches no task.
 
-    `workflows` are ids of workflow runs. `since` and `until` (milliseconds; `until` excluded) are of when it was
-    recorded. These two, the scripts and the statuses have indexes; the others have to look at each record. `text` is
-    looked for, in any case of letters, in the id, the script's name, the message, tags, the idempotency key and the
-    payload as it is shown.
+    `workers` have run it, or alone may; `workflows` are ids of workflow runs, `parents` of tasks. `since` and `until`
+    (milliseconds; `until` excluded) are of when it was recorded. These two, the scripts and the statuses have indexes;
+    the others have to look at each record. `text` is looked for, in any case of letters, in the id, the script's name,
+    the message, tags, the idempotency key and the payload as it is shown.
     """
 
     scripts: frozenset[str] | None = None
@@ -61,12 +61,13 @@ class TaskFilter:
     triggers: frozenset[str] | None = None
     workers: frozenset[str] | None = None
     workflows: frozenset[str] | None = None
+    parents: frozenset[str] | None = None
     tags: frozenset[str] | None = None
     text: str | None = None
 
     @property
     def indexed(self) -> bool:
-        others = (self.reasons, self.triggers, self.workers, self.workflows, self.tags, self.text)
+        others = (self.reasons, self.triggers, self.workers, self.workflows, self.parents, self.tags, self.text)
         return all(other is None for other in others)
 
     def admits(self, task: Task) -> bool:
@@ -75,8 +76,9 @@ class TaskFilter:
             (self.statuses is None or task.status in self.statuses)
             and (self.reasons is None or task.reason in self.reasons)
             and (self.triggers is None or task.trigger in self.triggers)
-            and (self.workers is None or any(run.worker in self.workers for run in task.runs))
+            and (self.workers is None or any(name in self.workers for name in task.workers))
             and (self.workflows is None or (task.workflow is not None and task.workflow.run in self.workflows))
+            and (self.parents is None or task.parent in self.parents)
             and (self.tags is None or self.tags <= frozenset(task.tags))
         )
 

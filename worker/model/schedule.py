@@ -26,6 +26,8 @@ class Schedule:
     are made up for that passed while no beat ran, `catch_up_limit` at most. A task starts up to `jitter_s` after its
     slot. Slots before `start_at` and after `end_at` are none. It acts as `owner`, with the scopes that they had.
 
+    `target` is for whom its tasks are, as `Target` writes it; whom that means is seen at each slot.
+
     `file` is where the operator declared it, None for one that was made through the API or the command line.
     """
 
@@ -45,6 +47,7 @@ class Schedule:
     end_at: int | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
+    target: str | None = None
     file: str | None = None
     created_at: int | None = None
     updated_at: int | None = None

@@ -6,9 +6,12 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
+    """`PARTIAL`: of a task that stands for those of several workers, of which some completed and some did not."""
+
     PENDING = "pending"
     RUNNING = "running"
     COMPLETED = "completed"
+    PARTIAL = "partial"
     FAILED = "failed"
     EXCEPTION = "exception"
     TIMEOUT = "timeout"
@@ -19,7 +22,7 @@ class Status(StrEnum):
         return self in FINAL
 
 
-FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.EXCEPTION, Status.TIMEOUT, Status.CANCELLED})
+FINAL = frozenset({Status.COMPLETED, Status.PARTIAL, Status.FAILED, Status.EXCEPTION, Status.TIMEOUT, Status.CANCELLED})
 
 # A run goes from the key to one of the values, and never back. A pending run may end without having run:
 # cancelled, past its deadline, or with a payload that no worker would pass on.

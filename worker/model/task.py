@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.model.status import Status
+from worker.model.target import worker_of
 
 # An id becomes a folder name, a key and an environment variable: no slash, no dot in front, no newline.
 TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
@@ -42,6 +43,14 @@ class StepTask:
     step: str
     attempt: int
     inputs: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTask:
+    """The task that one worker got of those that another task stands for."""
+
+    worker: str
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,10 @@ class Task:
     `priority` and `key` are as they were registered. `submitted_by` is the name of who submitted it, `submitted_from`
     their address; None where nobody knows. `rerun_of`: the id of the task that it repeats.
     `workflow`: which step it is of which workflow run.
+
+    `target`: for whom it was submitted, as `Target` writes it; None: for any worker. One that stands for those of
+    several workers has `children`, in the order of their names, and runs nothing itself; each of these has it as its
+    `parent`.
     """
 
     id: str
@@ -121,6 +134,19 @@ class Task:
     submitted_from: str | None = None
     rerun_of: str | None = None
     workflow: StepTask | None = None
+    target: str | None = None
+    parent: str | None = None
+    children: tuple[ChildTask, ...] = ()
+
+    @property
+    def worker(self) -> str | None:
+        """The only worker that may run it, else the one that has its newest run."""
+        return worker_of(self.queue) or self.runs[-1].worker
+
+    @property
+    def workers(self) -> frozenset[str | None]:
+        """Those that have run it, and the one that alone may; None among them where a run never had one."""
+        return frozenset({self.worker, *(run.worker for run in self.runs)})
 
 
 @dataclass(frozen=True, slots=True)

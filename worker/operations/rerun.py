@@ -8,6 +8,8 @@ from engine.schema import dump_payload
 from worker.broker import Publisher
 from worker.model import FINAL, Task
 from worker.model.access import Principal
+from worker.model.target import Target, read_target, worker_of
+from worker.operations.address import Fleet
 from worker.operations.digest import open_digest
 from worker.operations.submit import Submitted, submit
 from worker.store import Records
@@ -32,10 +34,12 @@ async def rerun(
     principal: Principal,
     address: str | None,
     task_id: str,
+    fleet: Fleet,
 ) -> Submitted:
-    """Submit the task's payload once more, with its tags and its priority, under a new id.
+    """Submit the task's payload once more, with its tags, its priority and its target, under a new id.
 
-    Raises NotFinal, PayloadForgotten, and what `submit` raises: the script may have changed meanwhile.
+    A target means whom it means now. Raises NotFinal, PayloadForgotten, and what `submit` raises: the script may have
+    changed meanwhile.
     """
     if task.status not in FINAL:
         raise NotFinal(f"the task is {task.status.value}")
@@ -53,7 +57,15 @@ async def rerun(
         tags=task.tags,
         priority=task.priority,
         rerun_of=task.id,
+        target=target_of(task),
+        fleet=fleet,
     )
+
+
+def target_of(task: Task) -> Target | None:
+    """For whom it was: a task that is for one worker, even if as one of several, stays with it."""
+    text = task.target or worker_of(task.queue)
+    return None if text is None else read_target(text)
 
 
 def payload_of(task: Task) -> bytes:

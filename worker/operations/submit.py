@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import PayloadError, PenstockError, Problem
@@ -12,9 +14,11 @@ from engine.schema import dump_payload, parse_payload
 from engine.script.parameters import filled
 from engine.script.program import BROWSER
 from worker.broker import Publisher
-from worker.model import TASK_ID, NewTask, StepTask
+from worker.model import TASK_ID, NewTask, Status, StepTask
 from worker.model.access import Principal
-from worker.model.answers import Registered
+from worker.model.answers import Hint, Registered
+from worker.model.target import Target
+from worker.operations.address import Fleet, address_to
 from worker.operations.authorise import check_execute, may_read_task
 from worker.operations.digest import digest_of
 from worker.store import Records
@@ -39,12 +43,14 @@ class Conflict(PenstockError):
 class Submitted:
     """`created` is False when the same task was there already; then nothing was changed or published.
 
-    `digest` is the SHA-256 of the payload in hex, for the audit; None when it held secrets.
+    `digest` is the SHA-256 of the payload in hex, for the audit; None when it held secrets. `status` is the one that it
+    was created with.
     """
 
     task_id: str
     created: bool
     digest: str | None
+    status: Status = Status.PENDING
 
 
 async def submit(
@@ -64,8 +70,12 @@ async def submit(
     deadline: int | None = None,
     key: str | None = None,
     rerun_of: str | None = None,
+    target: Target | None = None,
+    fleet: Fleet | None = None,
 ) -> Submitted:
     """Make a task of a payload, which is UTF-8 JSON. `NewTask` says what `priority` and the rest mean.
+
+    With a `target` it is for those workers of the `fleet` that the target means now; NobodyMeant when that is none.
 
     `principal` is who asks for it, `address` where from; both are recorded. Raises NotAllowed before anything is looked
     at.
@@ -89,18 +99,41 @@ async def submit(
         key=key,
         rerun_of=rerun_of,
     )
-    registration = await records.register(new)
+    publish: tuple[Hint, ...] = ()
+    if target is None:
+        registration = await records.register(new)
+        # One that is not due yet is published by a sweep, when it is.
+        if registration.outcome is Registered.CREATED and due_at is None:
+            publish = (Hint(new.id, new.script, new.queue, 0, new.priority),)
+    else:
+        if fleet is None:
+            raise ValueError("a target without the workers that it may mean")
+        addressed = await address_to(new, target, fleet, principal)
+        registration, publish = addressed.registration, addressed.publish
     if registration.outcome is Registered.CONFLICT:
         if registration.task_id == new.id:
-            raise Conflict(f"the id {new.id} belongs to a task with another script or payload")
+            raise Conflict(f"the id {new.id} belongs to a task with another script, payload or target")
         # To run a script is not to read its tasks.
         other = f"task {registration.task_id}" if may_read_task(principal, new.script) else "a task"
-        raise Conflict(f"the idempotency key belongs to {other} with another payload")
+        raise Conflict(f"the idempotency key belongs to {other} with another payload or target")
     created = registration.outcome is Registered.CREATED
-    # One that is not due yet is published by a sweep, when it is.
-    if created and due_at is None:
-        await publisher.publish(new.script, new.id, new.queue, new.priority)
-    return Submitted(registration.task_id, created, new.digest if new.shown.encode() == new.payload else None)
+    await _publish(publish, publisher)
+    digest = new.digest if new.shown.encode() == new.payload else None
+    # One that stands for others runs as long as they do.
+    stands = target is not None and target.worker is None
+    return Submitted(registration.task_id, created, digest, Status.RUNNING if stands else Status.PENDING)
+
+
+async def _publish(hints: Sequence[Hint], publisher: Publisher) -> None:
+    """All that can be; raises BrokerAway when one could not."""
+    if len(hints) == 1:
+        (one,) = hints
+        await publisher.publish(one.script, one.task_id, one.queue, one.priority)
+        return
+    calls = (publisher.publish(each.script, each.task_id, each.queue, each.priority) for each in hints)
+    for answer in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
 
 
 def new_task(

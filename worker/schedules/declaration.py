@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker.model.schedule import CATCH_UPS, CAUGHT_UP, MOST_CAUGHT_UP, OVERLAPS
+from worker.model.target import MOST_LABELS
 from worker.schedules.cron import MAX_CHARACTERS
 
 _MOMENT = {"type": "string", "minLength": 1, "maxLength": 64}
@@ -71,6 +72,15 @@ SCHEDULE_SCHEMA: dict[str, Any] = {
             "uniqueItems": True,
             "items": {"type": "string", "minLength": 1, "maxLength": 100},
             "description": "Tags of its tasks, which get `schedule:<name>` as well.",
+        },
+        "target": {
+            "type": ["string", "array"],
+            "maxLength": 300,
+            "minItems": 1,
+            "maxItems": MOST_LABELS,
+            "items": {"type": "string", "maxLength": 300},
+            "description": "For whom its tasks are: `_any`, a worker's name, labels as `group:web`, or `_all`; whom "
+            "that means is seen at each slot. Not of a workflow.",
         },
     },
 }

@@ -17,6 +17,7 @@ from engine.script.quantities import parse_duration
 from worker.config import Catalog
 from worker.model.access import Principal
 from worker.model.schedule import CAUGHT_UP, Schedule
+from worker.model.target import NotATarget, parse_target
 from worker.schedules.cron import Cron, CronError
 from worker.schedules.decide import Timing
 from worker.schedules.declaration import SCHEDULE_SCHEMA
@@ -108,6 +109,7 @@ class _Reader:
             "end_at": self._moment("endAt", right.get("endAt"), zone),
             "description": right.get("description", ""),
             "tags": tuple(right.get("tags", ())),
+            "target": self._target(right.get("target"), "workflow" in value),
             **self._what(right, value),
         }
         self._reachable(fields, zone)
@@ -137,6 +139,19 @@ class _Reader:
             elif "payload" in right or "payload" not in value:
                 self._payload(payload, prepared.schema, prepared.script.limits.payload_bytes)
         return {"script": script, "workflow": workflow, "payload": payload}
+
+    def _target(self, asked: str | list[str] | None, of_workflow: bool) -> str | None:
+        if asked is None:
+            return None
+        if of_workflow:
+            self._problem("/target", "the steps of a workflow run anywhere")
+            return None
+        try:
+            target = parse_target([asked] if isinstance(asked, str) else asked)
+        except NotATarget as error:
+            self._problem("/target", str(error))
+            return None
+        return None if target is None else str(target)
 
     def _payload(self, payload: Any, schema: Schema, max_bytes: int) -> None:
         try:
@@ -218,5 +233,6 @@ def written(schedule: Schedule) -> dict[str, Any]:
     return {
         **value,
         **{key: name for key, name in named.items() if name is not None},
+        **({} if schedule.target is None else {"target": schedule.target.split(" ")}),
         **{key: datetime.fromtimestamp(ms / 1000, UTC).isoformat() for key, ms in window.items() if ms is not None},
     }

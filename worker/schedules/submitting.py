@@ -15,6 +15,8 @@ from worker.config import Catalog
 from worker.model import Status
 from worker.model.access import Principal, shared
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.target import read_target
+from worker.operations.address import Fleet, NobodyMeant
 from worker.operations.authorise import NotAllowed, check_execute
 from worker.operations.submit import Conflict, ScriptDisabled, submit
 from worker.schedules.decide import start_ms, task_id
@@ -49,6 +51,7 @@ class Submitting:
     default_queue: str
     workflows: Targets
     audit: Audit
+    fleet: Fleet
 
     async def launched(self, id: str) -> Launched | None:
         """By the id of a slot, when the schedule may have run something else; None for what was pruned."""
@@ -83,7 +86,9 @@ async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catal
         raise Refused(f"whoever made it may not run that (any more): {error}") from None
     except OwnerGone as error:
         raise Refused(str(error)) from None
-    except (ScriptDisabled, Conflict) as error:
+    except (ScriptDisabled, Conflict, NobodyMeant) as error:
+        if isinstance(error, NobodyMeant) and await by.records.get(id) is not None:
+            return id  # a beat that was killed had submitted it, to those who were there then
         raise NotSubmitted(str(error)) from None
     return id
 
@@ -127,6 +132,8 @@ async def _submit(
             task_id=id,
             tags=(*schedule.tags, f"schedule:{schedule.name}"),
             due_at=due_at,
+            target=None if schedule.target is None else read_target(schedule.target),
+            fleet=by.fleet,
         )
     except BrokerAway:
         return True  # it is recorded, and a worker publishes it when the broker is back

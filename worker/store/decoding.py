@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.model.status import FINAL, Status
-from worker.model.task import ArtifactRecord, CancelRequest, Run, ShortLog, StepTask, Task
+from worker.model.task import ArtifactRecord, CancelRequest, ChildTask, Run, ShortLog, StepTask, Task
 from worker.store.keys import FIELDS, RUN_FIELDS
 
 _ENDED = {short: name for name, short in RUN_FIELDS.items()}
@@ -68,7 +68,14 @@ def task(task_id: str, values: Mapping[bytes, bytes]) -> Task:
         submitted_from=about.get("f"),
         rerun_of=about.get("o"),
         workflow=step_task(fields.get("workflow")),
+        target=fields.get("target"),
+        parent=fields.get("parent"),
+        children=_children(fields.get("children")),
     )
+
+
+def _children(value: str | None) -> tuple[ChildTask, ...]:
+    return tuple(ChildTask(*each.split("=")) for each in value.split(" ")) if value else ()
 
 
 def step_task(value: str | bytes | None) -> StepTask | None:

@@ -128,6 +128,13 @@ STARTS = Key(
     "as long as the period of the rate limit after the last start; only of scripts with a rate limit",
     "when the newest runs started, newest first, in milliseconds, as many as the limit counts",
 )
+PARENTS = Key(
+    f"{ROOT}parents:<script>",
+    "set",
+    "address, resolve, cancel, sweep",
+    "a member until its task is final",
+    "ids of running tasks of one script that stand for those of several workers, and run nothing themselves",
+)
 CLOCK = Key(
     f"{ROOT}clock",
     "string",
@@ -417,7 +424,7 @@ CONSUMER_LISTS = Key(
 
 KEYS = (
     *(TASK, PAYLOAD, BY_STATUS, BY_SCRIPT, FINISHED, FINISHED_SCRIPTS, IDEMPOTENCY),
-    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, CLOCK, SWEPT, EVENTS, LOG),
+    *(LEASES, HINTS, DEADLINES, WAITING, THROTTLED, STARTS, PARENTS, CLOCK, SWEPT, EVENTS, LOG),
     *(DEAD_LETTERS, DEAD_LETTER, DEAD_LETTER_TOTALS),
     *(API_KEYS, API_KEY, SESSION, AUDIT, AUDIT_REFUSED),
     *(WEBHOOK_CURSOR, WEBHOOK_SENDER, WEBHOOK_DUE, WEBHOOK_TRIED, WEBHOOK_TOTALS),
@@ -449,6 +456,12 @@ FIELDS = {
     "priority": "e",
     "key": "y",  # the idempotency key
     "workflow": "j",  # of a step: the workflow run, the step, the attempt, and the inputs as JSON; separated by blanks
+    "target": "t",  # for whom it was submitted: a worker's name, labels separated by blanks, or _all
+    "parent": "v",  # of a task that is for one worker: the id of the one that stands for it and others
+    # Of one that stands for those of several workers:
+    "children": "z",  # `worker=id of its task`, separated by blanks
+    "left": "L",  # how many of them have not ended
+    "good": "G",  # how many of them have completed
     # Of the newest run, while it has not ended:
     "run_created": "b",
     "worker": "w",

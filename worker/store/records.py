@@ -40,6 +40,7 @@ from worker.store.history import read_history
 from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
 from worker.store.live_log_entry import Entry
 from worker.store.script import Script, StoreLimits
+from worker.store.summaries import read_summaries
 
 
 class Records:
@@ -246,6 +247,11 @@ class Records:
 
     async def get(self, task_id: str) -> Task | None:
         return await reading.read_task(self._redis, task_id)
+
+    async def several(self, task_ids: Sequence[str]) -> tuple[Task | None, ...]:
+        """The records in that order, without their payloads; None for one that is not there (any more)."""
+        found = await read_summaries(self._redis, [checked_id(task_id) for task_id in task_ids])
+        return tuple(summary.task if summary else None for summary in found)
 
     async def payload(self, task_id: str) -> bytes | None:
         """The payload as it was registered; None for an unknown or final task."""

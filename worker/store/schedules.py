@@ -217,6 +217,7 @@ def _dumped(schedule: Schedule) -> str:
             "end_at": schedule.end_at,
             "description": schedule.description,
             "tags": schedule.tags,
+            "target": schedule.target,
             "created_at": schedule.created_at,
             "updated_at": schedule.updated_at,
             "updated_by": schedule.updated_by,

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from worker.model.status import FINAL, TRANSITIONS, Status
+from worker.model.target import QUEUE_PREFIX
 from worker.model.task import Resolution
 from worker.store.encoding import run_body
 from worker.store.errors import store_error
@@ -38,10 +39,12 @@ from worker.store.keys import (
     LEASES,
     LETTER_FIELDS,
     LOG,
+    PARENTS,
     PAYLOAD,
     REGISTRATION,
     REGISTRY,
     REGISTRY_VERSION,
+    RUN_FIELDS,
     SCHEDULE,
     SCHEDULE_CHANGES,
     SCHEDULE_FIELDS,
@@ -92,6 +95,7 @@ _KEYS = {
     "waiting": WAITING,
     "throttled": THROTTLED,
     "starts": STARTS,
+    "parents": PARENTS,
     "clock": CLOCK,
     "swept": SWEPT,
     "events": EVENTS,
@@ -125,10 +129,19 @@ _KEYS = {
 _BODIES = {
     "expired": Resolution(Status.EXCEPTION, "claim-expired", "the worker did not renew its claim in time"),
     "not_started": Resolution(Status.EXCEPTION, "deadline-exceeded", "it had not started when its time was over"),
+    "no_answer": Resolution(Status.EXCEPTION, "no-answer", "the worker that it is for did not begin it in time"),
+    "silent": Resolution(Status.EXCEPTION, "no-answer", "its time was over, and the worker that it is for was silent"),
     "overdue": Resolution(Status.EXCEPTION, "deadline-exceeded", "its time was over, and its worker did not end it"),
     "cancelled": Resolution(Status.CANCELLED, "cancelled", "cancelled; the worker was gone before it could confirm"),
 }
-_PLACE = re.compile(r"\b(KEY|F|WF|LETTER|AK|SF|LIMIT|BODY)\.(\w+)")
+# How a task ends that stands for those of several workers: milliseconds, or status, reason, how many completed, of how
+# many, milliseconds.
+_ALL_COMPLETED = f'"{RUN_FIELDS["status"]}":"completed","{RUN_FIELDS["duration_ms"]}":%s}}'
+_NOT_ALL = (
+    f'"{RUN_FIELDS["status"]}":"%s","{RUN_FIELDS["reason"]}":"%s",'
+    f'"{RUN_FIELDS["message"]}":"%d of %d workers completed it","{RUN_FIELDS["duration_ms"]}":%s}}'
+)
+_PLACE = re.compile(r"\b(KEY|F|OWN|WF|LETTER|AK|SF|LIMIT|BODY)\.(\w+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -198,7 +211,12 @@ def _filled(text: str, limits: StoreLimits) -> str:
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},
         "SF": {name: f"'{field}'" for name, field in SCHEDULE_FIELDS.items()},
         "AK": {name: f"'{field}'" for name, field in API_KEY_FIELDS.items()},
-        "BODY": {name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
+        "BODY": {
+            "all_completed": f"[==[{_ALL_COMPLETED}]==]",
+            "not_all": f"[==[{_NOT_ALL}]==]",
+            **{name: f"[==[{run_body(end)}]==]" for name, end in _BODIES.items()},
+        },
+        "OWN": {"prefix": f"'{QUEUE_PREFIX}'", "length": str(len(QUEUE_PREFIX))},
         "LIMIT": {
             "events_kept": str(int(limits.events_kept)),
             "log_kept_s": str(int(limits.log_kept_s)),

@@ -35,10 +35,13 @@ if task.status == 'running' then
 else
   local limit = start_limit(task)
   if limit and limit <= NOW then
-    close('overdue', task, '0', 'exception', 'deadline-exceeded', BODY.not_started, false, 0)
+    local reason, body = time_over(task)
+    close('overdue', task, '0', 'exception', reason, body, false, 0)
     return {'final', 'exception'}
   end
   if task.due and tonumber(task.due) > NOW then return {'busy', task.status} end
+  local only = addressee(task)
+  if only and only ~= worker then return {'busy', task.status} end
   if not allowed(task.status, 'running') then return {'busy', task.status} end
   payload = at_once and new.payload or redis.call('GET', KEY.payload .. id)
   if not payload then return {'lost'} end

@@ -1,6 +1,7 @@
--- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x, F.x, LIMIT.x
--- and BODY.x are no tables: they are replaced by the quoted prefix of a key, the quoted name of a field, as keys.py has
--- them, a number, and the quoted end of a run, because building tables at every call costs as much as the work itself.
+-- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x, F.x, LIMIT.x,
+-- OWN.x and BODY.x are no tables: they are replaced by the quoted prefix of a key, the quoted name of a field, as keys.py
+-- has them, a number, what the queues of single workers begin with, and the quoted end of a run, because building tables
+-- at every call costs as much as the work itself.
 --
 -- All clocks are the server's. Nothing is written before everything is checked: a script that fails half way
 -- is not rolled back.
@@ -34,6 +35,11 @@ local function read(id)
     worker = is[13], token = is[14], claim = is[15], claimed = is[16],
     start_by = is[17], deadline = is[18], priority = is[19], workflow = is[20],
   }
+end
+
+-- The worker whose alone the task is, by its queue; false when any may run it.
+local function addressee(task)
+  return string.sub(task.queue, 1, OWN.length) == OWN.prefix and string.sub(task.queue, OWN.length + 1)
 end
 
 local function allowed(from, to)
@@ -83,6 +89,12 @@ local function overdue_at(task, status)
   return status == 'running' and task.deadline and tonumber(task.deadline) + LIMIT.overdue_ms or nil
 end
 
+-- How a task ends whose time is over: reason and body.
+local function time_over(task)
+  if addressee(task) then return 'no-answer', task.worker and BODY.silent or BODY.no_answer end
+  return 'deadline-exceeded', task.worker and BODY.overdue or BODY.not_started
+end
+
 local function watch(task, status)
   if not (task.start_by or task.deadline) then return end
   local at = overdue_at(task, status)
@@ -123,7 +135,7 @@ end
 
 -- Make the record and its pending run 0, and return it. The caller has seen that there is none. With `at_once`, worker
 -- and claim, its run is running, and is listed nowhere: that is the caller's. Its position is its token, which no other
--- can have.
+-- can have. Without these two it is the caller's to say what the task is.
 local function register(id, new, at_once)
   local position = tick()
   local task = {
@@ -135,7 +147,7 @@ local function register(id, new, at_once)
   }
   local key = KEY.task .. id
   local state = {'pending'}
-  if at_once then
+  if at_once and at_once.worker then
     task.token = position
     state = {'running', F.worker, at_once.worker, F.token, position, F.claim, at_once.claim, F.claimed, task.created}
   end
@@ -189,6 +201,32 @@ local function wake(task)
   redis.call('ZADD', KEY.workflow_due, int(NOW), id)
 end
 
+-- A task that stands for those of several workers ends with the last of them: written together with that end, so that
+-- no crash can lose it. Those that completed are counted.
+local close
+local function settle(task, status)
+  local id = redis.call('HGET', KEY.task .. task.id, F.parent)
+  local parent = id and read(id)
+  if not parent or parent.status ~= 'running' then return end
+  if status == 'completed' then redis.call('HINCRBY', KEY.task .. id, F.good, 1) end
+  if redis.call('HINCRBY', KEY.task .. id, F.left, -1) > 0 then return end
+  redis.call('SREM', KEY.parents .. parent.script, id)
+  local is = redis.call('HMGET', KEY.task .. id, F.good, F.children)
+  local good, all = tonumber(is[1]), select(2, string.gsub(is[2], '=', ''))
+  local took = int(NOW - tonumber(parent.created))
+  if good == all then
+    close('resolved', parent, '0', 'completed', '', string.format(BODY.all_completed, took), false, 0)
+    return
+  end
+  local came, reason = 'failed', 'all-failed'
+  if good > 0 then
+    came, reason = 'partial', 'some-failed'
+  elseif parent.cancel then
+    came, reason = 'cancelled', 'cancelled'
+  end
+  close('resolved', parent, '0', came, reason, string.format(BODY.not_all, came, reason, good, all, took), false, 0)
+end
+
 local function finish(task, status, ended)
   local key = KEY.task .. task.id
   redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
@@ -203,13 +241,14 @@ local function finish(task, status, ended)
   redis.call('SADD', KEY.finished_scripts, task.script)
   relist(task, status)
   if task.workflow then wake(task) end
+  if addressee(task) then settle(task, status) end
 end
 
 -- End the newest run. `token` is 0 unless its worker does it. `body` is the rest of a JSON object, without the
 -- opening brace: it is never decoded here, so that no number in it is changed. Then either the next run is made
 -- (and its number returned), or the task is final; it is, too, when the next run could not start in time. `live`: fields
 -- of an entry that is the whole live log.
-local function close(kind, task, token, status, reason, body, more, delay, live)
+function close(kind, task, token, status, reason, body, more, delay, live)
   local ended = '{"k":' .. token .. ',"b":' .. task.run_created .. ',"f":' .. int(NOW)
   if task.worker then
     ended = ended .. ',"g":' .. task.claimed .. ',"w":' .. cjson.encode(task.worker)

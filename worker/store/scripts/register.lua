@@ -6,4 +6,6 @@ if not task then
   register(id, new)
   return {'created', id}
 end
-return {same(task, new) and 'same' or 'conflict', task.id}
+-- One that is for certain workers is no task for any.
+local is_same = same(task, new) and redis.call('HEXISTS', KEY.task .. task.id, F.target) == 0
+return {is_same and 'same' or 'conflict', task.id}

@@ -34,7 +34,7 @@ for _, id in ipairs(late) do
   local task = read(id)
   local at = overdue_at(task, task.status)
   if at and at <= NOW then
-    local status, reason, body = 'exception', 'deadline-exceeded', task.worker and BODY.overdue or BODY.not_started
+    local status, reason, body = 'exception', time_over(task)
     if task.cancel then status, reason, body = 'cancelled', 'cancelled', BODY.cancelled end
     close('overdue', task, '0', status, reason, body, false, 0)
     overdue[#overdue + 1] = {id, task.script, task.run, task.worker or '', status}

@@ -10,7 +10,9 @@ local function room(script, limits, wanted)
   local most, count, period = string.match(limits, '^(%d*) (%d*) (%d*)$')
   local free = wanted
   if most ~= '' then
-    free = math.min(free, tonumber(most) - redis.call('ZCARD', KEY.by_script .. script .. ':running'))
+    -- A task that stands for those of several workers runs nothing itself.
+    local running = redis.call('ZCARD', KEY.by_script .. script .. ':running') - redis.call('SCARD', KEY.parents .. script)
+    free = math.min(free, tonumber(most) - running)
   end
   if count == '' then return free end
   for more = 1, math.min(free, tonumber(count)) do

@@ -7,6 +7,7 @@ import { icon } from "./icon.js";
 const LOOKS = {
   completed: "ok",
   running: "run",
+  partial: "warn",
   failed: "bad",
   exception: "bad",
   timeout: "warn",

@@ -25,7 +25,7 @@ const SPANS = [
 ];
 const SHOWN = 8;
 // From below: what went well is the ground on which the rest stands out.
-const STACKED = ["completed", "cancelled", "pending", "running", "timeout", "exception", "failed"];
+const STACKED = ["completed", "cancelled", "pending", "running", "timeout", "exception", "partial", "failed"];
 
 export function title() {
   return "Overview";

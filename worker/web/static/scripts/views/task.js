@@ -16,7 +16,7 @@ import { navigate, path } from "../router.js";
 import { may, mayAny } from "../session.js";
 import { timeAgo, timeAt } from "../time.js";
 
-const FINAL = new Set(["completed", "failed", "exception", "timeout", "cancelled"]);
+const FINAL = new Set(["completed", "partial", "failed", "exception", "timeout", "cancelled"]);
 const AGAIN_MS = 150;
 const TICK_MS = 1000;
 
