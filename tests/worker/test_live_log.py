@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.log import Chunk
+from engine.log.index import IndexBuffer
 from worker.embedded import Embedded
-from worker.model import Claimed, LiveEnd, LiveGap, LiveLines, LiveLogPart, NewTask, Resolution, Status
+from worker.model import Claimed, LiveEnd, LiveGap, LiveLines, LiveLogPart, NewTask, Resolution, ShortLog, Status
 from worker.store import InvalidName, LiveLog, Records, UnknownTask, connect
 from worker.store.live_log_entry import pack, unpack
 from worker.store.live_log_writer import BUFFER_BYTES, STREAM_BYTES, LiveLogWriter
@@ -89,6 +91,35 @@ def test_a_short_run_that_nobody_follows_writes_no_live_log(watch: Callable[[Sce
     watch(scene)
     with redis.Redis.from_url(store.url, protocol=2) as client:
         assert client.keys("penstock:log:*") == []
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["who came before the run", "who comes after it"])
+def test_the_log_that_went_with_the_record_is_read_from_there(
+    watch: Callable[[Scene], None], store: Embedded, early: bool
+) -> None:
+    async def scene(records: Records, live: LiveLog) -> None:
+        reading = asyncio.create_task(collect(live.follow("t", 0))) if early else None
+        with redis.Redis.from_url(store.url, protocol=2) as client:
+            async with asyncio.timeout(DEADLINE_S):
+                while reading and not client.exists("penstock:log:t:0"):
+                    await asyncio.sleep(0.001)
+        held = await claim(records)
+        written = [line("one\n", "worker", 5), line("[worker:error] zwöi\n", "stderr", 900)]
+        writer, index = live.writer("t", 0), IndexBuffer()
+        for chunk in written:
+            writer.append(chunk)
+            index.add(chunk)
+        assert await writer.close(recorded=True) is None
+        log = ShortLog(b"".join(chunk.data for chunk in written).decode(), index.take(last=True).hex())
+        await records.resolve(held, replace(DONE, log=log))
+        parts = await (reading or collect(live.follow("t", 0)))
+        assert [part.chunk for part in parts if isinstance(part, LiveLines)] == written
+        assert isinstance(parts[-1], LiveEnd)
+        # Who was interrupted goes on without gap or double.
+        assert [part.id for part in await collect(live.follow("t", 0, parts[0].id))] == [part.id for part in parts[1:]]
+        assert len(await collect(live.follow("t", 0, parts[-1].id))) == 1
+
+    watch(scene)
 
 
 def test_the_end_of_a_run_repeats_nothing_that_was_written(watch: Callable[[Scene], None]) -> None:

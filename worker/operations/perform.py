@@ -104,7 +104,8 @@ async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[
             end = replace(end, result=await asyncio.to_thread(result_of, stored.files, end))
         if on_ended:
             on_ended()
-        recorded = await _record(performer, prepared, claimed, outcome, end, stored, await live.close())
+        whole = await live.close(recorded=short is not None)
+        recorded = await _record(performer, prepared, claimed, outcome, end, stored, whole)
     if claimed.workflow:
         performer.on_step_ended()
     _logger.info(

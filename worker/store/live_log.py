@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from io import BytesIO
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from engine.log.index import read_index
+from engine.log.record import Chunk
 from worker.model.live_log import LiveEnd, LiveGap, LiveLines, LiveLogPart
 from worker.model.status import FINAL, Status
 from worker.store.connect import BLOCK_MS
@@ -38,8 +41,8 @@ class LiveLog:
         """The log as it comes, until the run has ended; a run that has not started yet is waited for.
 
         `after` is the id of the last part that was seen. A LiveGap says that bytes between two parts are not
-        there (any more). Some minutes after the end of the run only the LiveEnd is left. Raises UnknownTask,
-        InvalidName for another `after`, StoreUnavailable: then go on from the last id.
+        there (any more). Some minutes after the end of the run only the LiveEnd is left, and a short log that went with
+        the record. Raises UnknownTask, InvalidName for another `after`, StoreUnavailable: then go on from the last id.
         """
         entry, offset = _position(after)
         key = log_key(task_id, run)
@@ -51,6 +54,9 @@ class LiveLog:
         while True:
             for entry, fields in entries:
                 if b"e" in fields:
+                    for line in await self._recorded(task_id, run, entry, offset):
+                        yield line
+                        offset = int(line.id.rpartition(".")[2])
                     yield LiveEnd(f"{entry}.{offset}", Status(fields[b"e"].decode()))
                     return
                 for part in _parts(entry, fields, offset):
@@ -60,7 +66,11 @@ class LiveLog:
             if entries:
                 continue
             if ended is not None:
-                yield LiveEnd(f"{entry if '-' in entry else '0-0'}.{offset}", ended)
+                last = entry if "-" in entry else "0-0"
+                for line in await self._recorded(task_id, run, last, offset):
+                    yield line
+                    offset = int(line.id.rpartition(".")[2])
+                yield LiveEnd(f"{last}.{offset}", ended)
                 return
             ended = await self._ended(task_id, run)
 
@@ -99,6 +109,21 @@ class LiveLog:
                     raise
             else:
                 await self._redis.expire(key, EXPIRE_S)
+
+    async def _recorded(self, task_id: str, run: int, entry: str, offset: int) -> list[LiveLines]:
+        """Of a run whose log went with its record and never here: what a reader has not seen of it."""
+        with store_errors():
+            ended: Any = await self._redis.hget(task_key(task_id), f"{run:d}")
+        log = json.loads(ended).get(RUN_FIELDS["log"]) if ended else None
+        if not log:
+            return []
+        text, parts, at = log[0].encode(), [], 0
+        for stretch in read_index(BytesIO(bytes.fromhex(log[1]))):
+            chunk = Chunk(stretch.source, stretch.time_ms, text[at : at + stretch.length])
+            at += stretch.length
+            if at > offset:
+                parts.append(LiveLines(f"{entry}.{at}", chunk))
+        return parts
 
     async def _ended(self, task_id: str, run: int) -> Status | None:
         """The status of a run that has ended, or will never be because its task is final."""

@@ -92,15 +92,19 @@ class LiveLogWriter:
         else:
             self._loop.call_soon_threadsafe(self._wake)
 
-    async def close(self, deadline_s: float = CLOSE_S) -> Entry | None:
+    async def close(self, deadline_s: float = CLOSE_S, *, recorded: bool = False) -> Entry | None:
         """Send what waits, for so long and no longer. Then nothing more is taken; twice is fine.
 
         The end of the run is not written here but with its record, so that a reader who sees it finds the
-        record. So is what is returned: the whole log, when it is short and nothing of it was sent.
+        record. So is what is returned: the whole log, when it is short and nothing of it was sent. `recorded`: the
+        record has it all, where readers find it too.
         """
         with self._lock:
             self._closed = True
             awake = self._awake
+            if recorded and not self._live:
+                self._waiting.clear()
+                return None
         if not self._live and self._offset == 0 and self._waiting_bytes <= ENTRY_BYTES:
             return self._whole()
         if awake:
