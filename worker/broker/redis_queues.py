@@ -308,7 +308,9 @@ class RedisQueues:
             if not done:
                 return True
             try:
-                await asyncio.gather(*(self._call("LREM", self._held[one.key], 1, one.raw) for one in done))
+                calls = [self._call("LREM", self._held[one.key], 1, one.raw) for one in done]
+                # As a rule there is one, and a gathering costs as much as the call.
+                await (calls[0] if len(calls) == 1 else asyncio.gather(*calls))
             except BaseException as error:
                 # Acknowledging twice does no harm; not at all would bring the message again.
                 self._done = done + self._done
