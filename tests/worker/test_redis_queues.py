@@ -131,6 +131,32 @@ def test_what_a_dead_consumer_held_comes_back(watch: Callable[[Scene], None]) ->
     watch(scene)
 
 
+def test_a_queue_that_is_closed_to_our_account_keeps_nothing_else_from_coming_back(
+    store: Embedded, watch: Callable[[Scene], None]
+) -> None:
+    async def scene(redis: Redis) -> None:
+        await redis.execute_command("ACL", "SETUSER", "narrow", "on", ">x", "+@all", "~q", "~penstock:*", "~_kombu*")
+        ours = connect(store.url.replace("unix://", "unix://narrow:x@"))
+        try:
+            await redis.lpush("other", b"theirs")
+            await redis.lpush("q", b"ours")
+            long_dead = RedisQueues(redis, "dead", ["other", "q"])
+            await long_dead.open()
+            assert len(await long_dead.take(2)) == 2
+            await redis.zadd("penstock:consumers", {"dead": 1})
+            narrow = RedisQueues(ours, "narrow", ["q"])
+            assert await narrow.beat() == 1
+            assert await redis.lrange("q", 0, -1) == [b"ours"]
+            wide = RedisQueues(redis, "wide", ["other"])
+            assert await wide.beat() == 1
+            assert await redis.lrange("other", 0, -1) == [b"theirs"]
+        finally:
+            await ours.aclose()
+            await redis.execute_command("ACL", "DELUSER", "narrow")
+
+    watch(scene)
+
+
 def test_a_message_whose_delivery_was_lost_on_the_way_is_found_again(watch: Callable[[Scene], None]) -> None:
     async def scene(redis: Redis) -> None:
         queues = RedisQueues(redis, "me", ["q"])

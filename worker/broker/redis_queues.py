@@ -84,10 +84,17 @@ for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + ARGV
   redis.call('ZADD', KEYS[1], now, consumer)
 end
 for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])) do
+  local left = false
   for list, held in pairs(cjson.decode(redis.call('HGET', KEYS[2], consumer) or '{}')) do
-    while redis.call('LMOVE', held, list, 'LEFT', 'RIGHT') do moved = moved + 1 end
+    -- A queue that is none of ours may be closed to our account; who takes from it gives the message back.
+    local message = redis.pcall('LMOVE', held, list, 'LEFT', 'RIGHT')
+    while message and not message.err do
+      moved = moved + 1
+      message = redis.pcall('LMOVE', held, list, 'LEFT', 'RIGHT')
+    end
+    left = left or message
   end
-  if tonumber(redis.call('ZSCORE', KEYS[1], consumer)) < now - ARGV[2] then
+  if not left and tonumber(redis.call('ZSCORE', KEYS[1], consumer)) < now - ARGV[2] then
     redis.call('ZREM', KEYS[1], consumer)
     redis.call('HDEL', KEYS[2], consumer)
   end
