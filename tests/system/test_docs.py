@@ -57,7 +57,7 @@ def test_the_workflow_of_the_documentation_is_checked_and_drawn_as_it_says(folde
 
 def test_no_page_has_examples_that_nobody_runs() -> None:
     marked = {page.stem for page in PAGES if any(block.words for block in blocks(page.read_text()))}
-    assert marked == {"README", "api", "workflows", "plugins", *PLAYED}
+    assert marked == {"README", "api", "deploy", "workflows", "plugins", *PLAYED}
 
 
 def test_the_plugin_of_the_documentation_works_as_it_says(folder: Path) -> None:
@@ -81,8 +81,14 @@ def test_the_plugin_of_the_documentation_works_as_it_says(folder: Path) -> None:
 def test_the_declarations_and_settings_that_pages_show_are_valid(folder: Path) -> None:
     """Every YAML block that declares a script or settings, whether it is played or not."""
     schemas = {path.name: json.loads(path.read_text()) for path in (ROOT / "schemas").iterdir()}
-    kinds = {"configuration": "settings", "operations": "settings", "schedules": "schedule", "workflows": "workflow"}
-    for page in ("scripts", "configuration", "plugins", "operations", "schedules", "workflows"):
+    kinds = {
+        "configuration": "settings",
+        "operations": "settings",
+        "deploy": "settings",
+        "schedules": "schedule",
+        "workflows": "workflow",
+    }
+    for page in ("scripts", "configuration", "plugins", "operations", "deploy", "schedules", "workflows"):
         for number, block in enumerate(blocks((ROOT / "docs" / f"{page}.md").read_text())):
             if block.language != "yaml":
                 continue

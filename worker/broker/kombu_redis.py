@@ -21,6 +21,9 @@ def list_key(queue: str, priority: int) -> str:
     return list_keys(queue)[PRIORITY_STEPS.index(step)]
 
 
-def binding(queue: str) -> tuple[str, str]:
-    """Key and member that bind a queue to the direct exchange of its name, as a declaration by kombu does."""
-    return f"_kombu.binding.{queue}", _SEPARATOR.join((queue, "", queue))
+def binding(queue: str, *, permanent: bool = False) -> tuple[str, str]:
+    """Key and member that bind a queue to the direct exchange of its name, as a declaration by kombu does.
+
+    `permanent`: the key beside it, by which kombu knows that the binding does not expire.
+    """
+    return f"_kombu.binding{'_permanent' if permanent else ''}.{queue}", _SEPARATOR.join((queue, "", queue))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
 from worker.broker.envelope import TASK_PREFIX, NotAMessage, is_script, no_script, open_envelope, seal
@@ -106,5 +106,7 @@ class RedisSource:
 async def _broker_errors() -> AsyncIterator[None]:
     try:
         yield
+    except (AuthenticationError, NoPermissionError) as error:
+        raise BrokerAway(f"it refuses this account, which may have been revoked: {error}") from error
     except (RedisError, OSError) as error:
         raise BrokerAway(str(error) or type(error).__name__) from error

@@ -39,6 +39,7 @@ COMMANDS = {
     "keys": "Make, list, rotate and revoke API keys.",
     "tokens": "Issue and look at tokens (JWT).",
     "audit": "Show who did what, and what was refused.",
+    "acl": "Print an account for the store or the broker.",
     "login": "Keep a server and its API key for the commands that follow.",
     "logout": "Forget the server and the API key that `login` has kept.",
     "completion": "Print the completion script for a shell.",
@@ -46,7 +47,7 @@ COMMANDS = {
 
 # What has no meaning with a server, or no way there.
 _ABOUT_A_STORE = frozenset({"dead-letters", "schedules", "workflows"})
-_IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check"}) | _ABOUT_A_STORE
+_IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check", "acl"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.
 

@@ -16,6 +16,7 @@ from engine.errors import PenstockError
 from worker.config import Catalog, Settings, load_all
 from worker.daemons.proofs import proofs
 from worker.store import Records, StoreError, connect
+from worker.store.errors import refuses_account
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
 from worker.store.piped import PipedRedis
@@ -176,8 +177,10 @@ def publishing_app(deployment: Deployment) -> App:
     return make_app(broker_url(settings), catalog.scripts, queues, settings.default_queue)
 
 
-def _unreachable(settings: Settings, error: Exception) -> str:
+def _unreachable(settings: Settings, error: redis.exceptions.RedisError | StoreError | OSError) -> str:
     if settings.embedded:
         return f"no store runs for {settings.home}: start one with `penstock up`"
     shown = settings.store_url.shown if settings.store_url else ""
+    if not isinstance(error, StoreError) and refuses_account(error):
+        return f"the store at {shown} refuses this account; is it revoked, or the password another one? {error}"
     return f"the store at {shown} does not answer: {error}"

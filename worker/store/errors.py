@@ -36,6 +36,9 @@ _PASSING = (
 _PASSING_CODES = re.compile(
     r"(?:^|[ -])(?:OOM|NOREPLICAS|MISCONF|BUSY|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY|NOAUTH|NOPERM|WRONGPASS) "
 )
+_ACCOUNT_CODES = re.compile(
+    r"(?:^|[ -])(?:NOAUTH|NOPERM|WRONGPASS) |ACL failure in script|The user executing the script"
+)
 
 
 class StoreError(PenstockError):
@@ -63,10 +66,17 @@ def store_errors() -> Iterator[None]:
         raise store_error(error) from error
 
 
+def refuses_account(error: RedisError | OSError) -> bool:
+    """Whether the server answers, but does not know the account, or does not let it do that."""
+    return isinstance(error, AuthenticationError | NoPermissionError) or bool(_ACCOUNT_CODES.search(str(error)))
+
+
 def store_error(error: RedisError | OSError) -> StoreError:
     """Ours for one of the client's."""
     if isinstance(error, StoreError):
         return error
+    if refuses_account(error):
+        return StoreUnavailable(f"the store refuses this account, which may have been revoked: {error}")
     if isinstance(error, _PASSING) or not isinstance(error, RedisError):
         return StoreUnavailable(f"the store is not available: {error}")
     if _PASSING_CODES.search(str(error)):
