@@ -260,6 +260,23 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "description": "How the worker itself logs; auto: readable on a terminal, JSON otherwise.",
                 },
                 "level": {"enum": ["debug", "info", "warning", "error"], "default": "info"},
+                "file": {
+                    **_TEXT,
+                    "description": "Where a worker's own log goes besides stderr; {name} is the worker's name. "
+                    "Relative to the deployment.",
+                },
+                "fileSize": {
+                    **_SIZE,
+                    "default": "10MiB",
+                    "description": "When it is that large it is turned over, and compressed.",
+                },
+                "filesKept": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1000,
+                    "default": 5,
+                    "description": "So many compressed ones stay.",
+                },
             },
         },
         "auth": _AUTH,

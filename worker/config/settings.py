@@ -57,10 +57,16 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """How the worker itself logs. `auto`: readable on a terminal, JSON otherwise."""
+    """How the worker itself logs. `auto`: readable on a terminal, JSON otherwise.
+
+    `file`: where a worker's log goes besides stderr; `file_size` in bytes, `files_kept` compressed ones stay.
+    """
 
     format: str = "auto"
     level: str = "info"
+    file: Path | None = None
+    file_size: int = 10 * 1024 * 1024
+    files_kept: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,16 +216,16 @@ class _Reader:
             if worker_of(queue):
                 self._problem(place, own_queue(queue))
         retention = value.get("retention", {})
-        log = value.get("log", {})
+        worker = self._worker(value.get("worker", {}))
         return Settings(
             home=self._home,
             state_dir=(self._home / os.path.expanduser(value.get("stateDir", ".penstock"))).absolute(),
-            worker=self._worker(value.get("worker", {})),
+            worker=worker,
             broker_url=broker,
             store_url=store,
             default_queue=value.get("queue", "penstock"),
             plain=MappingProxyType({name: queue["plain"] for name, queue in value.get("queues", {}).items()}),
-            log=LogSettings(log.get("format", "auto"), log.get("level", "info")),
+            log=self._log(value.get("log", {}), worker.name),
             api=self._api(value.get("api", {})),
             webhooks=tuple(self._webhook(n, each) for n, each in enumerate(value.get("webhooks", ()))),
             start_within_s=self._duration("/targets/startWithin", value.get("targets", {}).get("startWithin"), 300.0),
@@ -251,6 +257,16 @@ class _Reader:
             labels=tuple(sorted(value.get("labels", ()))),
             allow_inline_bodies=value.get("allowInlineBodies", False),
             approval_key_file=self._file(value["approvalKeyFile"]) if "approvalKeyFile" in value else None,
+        )
+
+    def _log(self, value: Mapping[str, Any], name: str) -> LogSettings:
+        usual = LogSettings()
+        return LogSettings(
+            format=value.get("format", usual.format),
+            level=value.get("level", usual.level),
+            file=self._file(value["file"].replace("{name}", name)) if "file" in value else None,
+            file_size=self._size("/log/fileSize", value.get("fileSize"), usual.file_size),
+            files_kept=value.get("filesKept", usual.files_kept),
         )
 
     def _auth(self, value: Mapping[str, Any]) -> AuthSettings:

@@ -18,6 +18,7 @@ from worker.broker.pool import stop_worker
 from worker.broker.rabbit_queues import quorum_queue
 from worker.daemons.embedding import keep_embedded_store
 from worker.daemons.hosting import HostedWorker
+from worker.daemons.log_file import log_file
 from worker.daemons.logging import set_up_logging
 from worker.daemons.sources import queues_of, redis_broker
 from worker.daemons.wiring import Deployment, home_of, open_deployment, publishing_app
@@ -60,7 +61,7 @@ def _app() -> App:
             print(f"penstock: error: {problem}", file=sys.stderr)
         sys.exit(_WRONG_DEPLOYMENT)
     app = make_consumer(deployment)
-    set_up_logging(deployment.settings.log)
+    set_up_logging(deployment.settings.log, log_file(deployment.settings.log))
     keep_embedded_store(deployment.settings)
     return app
 

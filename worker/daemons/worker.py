@@ -7,6 +7,7 @@ import signal
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 
+from worker.daemons.log_file import log_file
 from worker.daemons.logging import set_up_logging
 from worker.daemons.presence import try_name
 from worker.daemons.sources import publisher, queues_of, redis_broker, redis_source
@@ -26,7 +27,7 @@ def run_worker(
     `beside` is entered once the store runs, and left before it ends.
     """
     settings = deployment.settings
-    set_up_logging(settings.log)
+    set_up_logging(settings.log, log_file(settings.log))
     concurrency = concurrency or settings.worker.concurrency
     with Embedded(store_folder(settings)) if settings.embedded else nullcontext(), beside or nullcontext():
         if redis_broker(deployment):
