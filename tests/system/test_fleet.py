@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.system import zygote
 from tests.system.conftest import environment
@@ -221,6 +222,32 @@ def test_the_commands_list_and_ask(site: Site) -> None:
     end(worker)
     penstock(site, "workers", "remove", "seven")
     assert seen(site, "seven") is None
+
+
+def test_the_end_of_a_workers_own_log_is_read_from_afar(site: Site) -> None:
+    site.settings(worker={"beat": "500ms"}, log={"file": "logs/{name}.log"})
+    process = start(site, "told")
+    found = penstock(site, "workers", "logs", "told", "-n", "3", "--json")
+    lines = [json.loads(line) for line in found["lines"]]
+    assert (
+        found["name"] == "told" and 1 <= len(lines) <= 3 and {line["logger"] for line in lines} == {"penstock.worker"}
+    )
+    os.kill(process.pid, signal.SIGSTOP)
+    code, _, err = zygote.run(
+        ["-C", str(site.folder), "workers", "logs", "told"], stdin=b"", timeout_s=20, **where(site)
+    )
+    assert code == 69 and b"did not answer within 5 seconds" in err, err
+    os.kill(process.pid, signal.SIGCONT)
+    with redis.Redis(unix_socket_path=str(site.store_socket)) as server:
+        for nonsense in ("", "x", "[]", '["../x", 5]', '["%s", 1000000000]' % ("a" * 32), "\xff"):
+            server.rpush("penstock:worker-asks:told", nonsense)
+    assert penstock(site, "workers", "logs", "told", "-n", "1", "--json")["lines"]
+    end(process)
+    for name in ("nobody", "../told", "told*"):
+        code, _, err = zygote.run(
+            ["-C", str(site.folder), "workers", "logs", name], stdin=b"", timeout_s=20, **where(site)
+        )
+        assert code == 66, err
 
 
 def where(site: Site) -> dict[str, Any]:

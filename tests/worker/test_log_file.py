@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.daemons.log_file import LogFile, LogFileTaken
+from worker.daemons.log_file import LogFile, LogFileTaken, tail_of
 
 
 def parts(folder: Path) -> list[str]:
@@ -58,14 +58,14 @@ def test_the_tail_is_whole_lines_within_its_bounds(tmp_path: Path) -> None:
     file = LogFile(tmp_path / "w.log", 10_000_000, 3)
     for number in range(1000):
         file.write(f"line {number}\n")
-    assert file.tail(2, 1000) == "line 998\nline 999\n"
-    assert file.tail(1000, 25) == "line 998\nline 999\n"
-    assert file.tail(0, 25) == ""
+    assert tail_of(file.path, 2, 1000) == "line 998\nline 999\n"
+    assert tail_of(file.path, 1000, 25) == "line 998\nline 999\n"
+    assert tail_of(file.path, 0, 25) == ""
     file._turn()
     assert file._packing
     file._packing.join()
     file.write("newest\n")
-    assert file.tail(2, 1000) == "line 999\nnewest\n"
+    assert tail_of(file.path, 2, 1000) == "line 999\nnewest\n"
     file.write("\udcff\x1b no newline")
-    assert file.tail(1, 1000) == "\\udcff\x1b no newline"
+    assert tail_of(file.path, 1, 1000) == "\\udcff\x1b no newline"
     file.close()

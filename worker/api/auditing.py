@@ -41,6 +41,7 @@ CHANGES = {
     "undrain_worker": "workers.undrain",
     "pause_worker": "workers.pause",
     "resume_worker": "workers.resume",
+    "read_worker_log": "workers.log",
     "remove_worker": "workers.remove",
     "register_script": "scripts.register",
     "update_script": "scripts.update",

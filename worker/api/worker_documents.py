@@ -122,6 +122,13 @@ def in_list(worker: Worker, *, tasks: bool) -> WorkerInList:
     )
 
 
+class WorkerLog(Document):
+    """`lines`: the newest last, of what the worker logs about itself; no more than 256 KiB."""
+
+    name: str
+    lines: list[str]
+
+
 def of_worker(worker: Worker, *, tasks: bool, may_read: Callable[[str], bool]) -> WorkerDocument:
     scripts = [
         AdmittedDocument(script=each.script, queue=each.queue, digest=each.digest, registered=each.registered)

@@ -17,6 +17,7 @@ from worker.api.worker_documents import (
     StateName,
     WorkerDocument,
     WorkerList,
+    WorkerLog,
     in_list,
     of_conflict,
     of_worker,
@@ -24,6 +25,7 @@ from worker.api.worker_documents import (
 from worker.model.worker import Worker
 from worker.operations.fleet import ask, fleet
 from worker.store import InvalidName
+from worker.store.worker_asks import MOST_LINES, PATIENCE_S, WorkerAsks
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
 
 router = APIRouter(prefix="/workers", tags=["workers"])
@@ -71,6 +73,29 @@ async def get_worker(name: str, here: Here, caller: Asker) -> WorkerDocument:
         return _document(await Workers(here.redis).get(name), caller)
     except (UnknownWorker, InvalidName):
         raise _unknown() from None
+
+
+@router.get("/{name}/log", responses=documented(400, 401, 403, 404, 409, 429, 503))
+async def read_worker_log(
+    name: str,
+    request: Request,
+    here: Here,
+    caller: Asker,
+    lines: Annotated[int, Query(ge=1, le=MOST_LINES, description="The newest so many.")] = 100,
+) -> WorkerLog:
+    """The end of the worker's own log, which it reads itself. 409 when it does not answer within five seconds."""
+    caller.needs(f"workers:logs:{name}")
+    try:
+        await Workers(here.redis).get(name)
+        text = await WorkerAsks(here.redis).log(name, lines)
+    except (UnknownWorker, InvalidName):
+        raise _unknown() from None
+    except TimeoutError:
+        raise ApiError(409, "no-answer", f"the worker did not answer within {PATIENCE_S} seconds") from None
+    if text is None:
+        raise ApiError(409, "no-log", "the worker keeps no log file: log.file in its settings names one")
+    await done(request, here, caller, name, status=200)
+    return WorkerLog(name=name, lines=text.splitlines())
 
 
 @router.post("/{name}/drain", responses=_CHANGES, openapi_extra=documented_body(AskedWish, example={"why": "a disk"}))

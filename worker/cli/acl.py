@@ -53,16 +53,20 @@ def command(
       penstock acl --role producer --name ci --queue builds --url-file ci.url >> users.acl
     """
     import hashlib
+    from dataclasses import replace
 
     from worker.cli.account_file import password_of
     from worker.config import load_all
+    from worker.model.target import queue_of
     from worker.operations.grants import Role, acl_user, checked_account
 
     try:
         checked_account(name)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    wanted = _queues(*load_all(home), Role(role), queues)
+    wanted = _queues(*load_all(home), queues)
+    if role == Role.WORKER:
+        wanted = replace(wanted, own=wanted.own | {queue_of(name)})
     password = password_of(url_file, name, server)
     if url_file.read_text("ascii").startswith("amqp"):
         _tell_rabbit(Role(role), name, wanted, url_file)
@@ -72,7 +76,7 @@ def command(
     return exit_codes.COMPLETED
 
 
-def _queues(settings: Settings, catalog: Catalog, role: Role, named: tuple[str, ...]) -> Queues:
+def _queues(settings: Settings, catalog: Catalog, named: tuple[str, ...]) -> Queues:
     from worker.cli.failure import unknown
     from worker.operations.grants import Queues
 

@@ -13,6 +13,7 @@ from worker.cli.local import entry, local_principal, record
 from worker.cli.roster import no_worker
 from worker.operations.fleet import Fleet, ask, fleet
 from worker.store import InvalidName
+from worker.store.worker_asks import PATIENCE_S, WorkerAsks
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
 
 if TYPE_CHECKING:
@@ -42,6 +43,19 @@ class LocalRoster:
             found = await ask(self._workers, name, verb, by=local_principal().name, why=why)
         await self._record(f"workers.{verb}", name, why)
         return found
+
+    async def log(self, name: str, lines: int) -> list[str]:
+        with _failures(name):
+            await self._workers.get(name)
+            try:
+                text = await WorkerAsks(self._store.redis).log(name, lines)
+            except TimeoutError:
+                why = f"the worker {name} did not answer within {PATIENCE_S} seconds"
+                raise Failure(exit_codes.UNAVAILABLE, why) from None
+        if text is None:
+            raise Failure(exit_codes.UNAVAILABLE, f"the worker {name} keeps no log file: its log.file names none")
+        await self._record("workers.log", name)
+        return text.splitlines()
 
     async def remove(self, name: str) -> None:
         with _failures(name):

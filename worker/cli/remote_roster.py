@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from worker.cli import exit_codes
 from worker.cli.answer_fields import (
     flag,
     items,
@@ -21,7 +22,9 @@ from worker.cli.answer_fields import (
     short,
     text,
 )
+from worker.cli.failure import Failure
 from worker.cli.remote_client import Client, NotFound
+from worker.cli.remote_client import Conflict as Refused
 from worker.cli.roster import no_worker
 from worker.model.worker import (
     LABEL,
@@ -75,6 +78,14 @@ class RemoteRoster:
             body = {"why": why} if why and not verb.startswith(("un", "re")) else {}
             found = await self._client.post(f"/workers/{name}/{verb}", body, again=True)
         return self._client.read(lambda: _worker(found))
+
+    async def log(self, name: str, lines: int) -> list[str]:
+        with _known(name):
+            try:
+                found = await self._client.get(f"/workers/{name}/log", {"lines": str(lines)})
+            except Refused as error:
+                raise Failure(exit_codes.UNAVAILABLE, str(error).removeprefix("conflict: ")) from None
+        return self._client.read(lambda: list(items(object_of(found), "lines", _line)))
 
     async def remove(self, name: str) -> None:
         with _known(name):
@@ -130,6 +141,13 @@ def _worker(found: Any) -> Worker:
         wishes=Wishes(_wish(found.get("drain")), _wish(found.get("pause"))),
         admits=None if found.get("scripts") is None else items(found, "scripts", _admitted),
     )
+
+
+def _line(value: Any) -> str:
+    """Whoever shows it makes it printable."""
+    if not isinstance(value, str):
+        raise ValueError("not a line")
+    return value
 
 
 def _label(value: Any) -> str:

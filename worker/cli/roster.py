@@ -24,6 +24,11 @@ class Roster(Protocol):
     async def ask(self, name: str, verb: str, why: str) -> Worker:
         """`verb` is one of operations.fleet.VERBS. Raises Failure (66) for an unknown one."""
 
+    async def log(self, name: str, lines: int) -> list[str]:
+        """The end of its own log. Raises Failure: 66 for an unknown one, 69 for one that does not answer or keeps no
+        log file.
+        """
+
     async def remove(self, name: str) -> None:
         """Raises Failure: 66 for an unknown one, 65 for one that lives."""
 

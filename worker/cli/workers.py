@@ -153,6 +153,33 @@ def resume(site: Site, names: tuple[str, ...], as_json: bool) -> int:
     return _ask(site, names, "resume", "", as_json)
 
 
+@command.command("logs")
+@click.argument("name")
+@click.option("-n", "lines", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
+@json_option("{name, lines}")
+@pass_site
+def logs(site: Site, name: str, lines: int, as_json: bool) -> int:
+    """Print the end of a worker's own log, wherever it runs.
+
+    The worker reads it from its log.file. Exit code 69 when it keeps none, or does not answer within five seconds.
+
+    \b
+    Examples:
+      penstock workers logs build-3
+      penstock workers logs build-3 -n 1000 | grep '"level": "error"'
+    """
+    from engine.log.text import printable
+    from worker.cli.terminal import print_json
+
+    found = _asked(site, lambda roster: roster.log(name, lines))
+    if as_json:
+        print_json({"name": name, "lines": found})
+        return exit_codes.COMPLETED
+    for line in found:
+        click.echo(printable(line, 100_000))
+    return exit_codes.COMPLETED
+
+
 @command.command("remove")
 @_NAMES
 @pass_site

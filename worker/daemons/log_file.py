@@ -58,16 +58,6 @@ class LogFile:
             if self._size >= self._max and not (self._packing and self._packing.is_alive()):
                 self._turn()
 
-    def tail(self, lines: int, most_bytes: int) -> str:
-        """The last whole lines, of this part and the one before. Reads from the disk."""
-        data = _end_of(self.path, most_bytes + 1)
-        if data.count(b"\n") < lines and len(data) <= most_bytes:
-            plain = self._part(1, plain=True)
-            data = (_end_of(plain, most_bytes + 1) or _end_of_packed(self._part(1), most_bytes + 1)) + data
-        cut = len(data) > most_bytes
-        found = data[-most_bytes - 1 :].splitlines(keepends=True)
-        return b"".join((found[1:] if cut else found)[-lines:] if lines else []).decode("utf-8", "replace")
-
     def close(self) -> None:
         if self._packing:
             self._packing.join()
@@ -107,7 +97,22 @@ class LogFile:
             plain.unlink()
 
     def _part(self, number: int, *, plain: bool = False) -> Path:
-        return self.path.with_name(f"{self.path.name}.{number}{'' if plain else '.gz'}")
+        return _part(self.path, number, plain=plain)
+
+
+def _part(path: Path, number: int, *, plain: bool = False) -> Path:
+    return path.with_name(f"{path.name}.{number}{'' if plain else '.gz'}")
+
+
+def tail_of(path: Path, lines: int, most_bytes: int) -> str:
+    """The last whole lines of a log file, of this part and the one before. Reads from the disk."""
+    data = _end_of(path, most_bytes + 1)
+    if data.count(b"\n") < lines and len(data) <= most_bytes:
+        before = _end_of(_part(path, 1, plain=True), most_bytes + 1)
+        data = (before or _end_of_packed(_part(path, 1), most_bytes + 1)) + data
+    cut = len(data) > most_bytes
+    found = data[-most_bytes - 1 :].splitlines(keepends=True)
+    return b"".join((found[1:] if cut else found)[-lines:] if lines else []).decode("utf-8", "replace")
 
 
 def log_file(settings: LogSettings) -> LogFile | None:

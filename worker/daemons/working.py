@@ -14,6 +14,7 @@ from engine.process.strays import end_strays
 from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
 from worker.broker.envelope import TASK_PREFIX, no_script
+from worker.daemons.answering import answer_asks
 from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
 from worker.daemons.presence import presence_of, taking_of
@@ -173,6 +174,7 @@ class Worker:
                     source.tend(),
                     leases.keep(),
                     self._presence.keep(),
+                    answer_asks(store.redis, self._settings),
                     self._rest(),
                     self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher, store.files)),
                     self._drive(driver),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 SCOPE = re.compile(r"(?:[a-z][a-zA-Z0-9_-]*(?::[A-Za-z0-9_.-]+)*(?::?\*)?|\*)\Z")
 
 READER = frozenset({"scripts:read", "tasks:read", "workflows:read", "schedules:read", "workers:read", "metrics:read"})
-OPERATOR = READER | {"scripts:execute", "tasks:cancel", "workflows:*", "schedules:*", "workers:write"}
+OPERATOR = READER | {"scripts:execute", "tasks:cancel", "workflows:*", "schedules:*", "workers:write", "workers:logs"}
 ROLES = {"reader": READER, "operator": OPERATOR, "admin": frozenset({"*"})}
 
 

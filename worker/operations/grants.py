@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.broker.kombu_redis import PRIORITY_STEPS, binding, list_key
+from worker.model.target import QUEUE_PREFIX
 from worker.store import keys
 from worker.store.keys import Key
 
@@ -38,28 +39,29 @@ class Queues:
 _RECORDS = (
     *(keys.TASK, keys.PAYLOAD, keys.BY_STATUS, keys.BY_SCRIPT, keys.FINISHED, keys.FINISHED_SCRIPTS, keys.IDEMPOTENCY),
     *(keys.LEASES, keys.HINTS, keys.DEADLINES, keys.WAITING, keys.THROTTLED, keys.STARTS, keys.CLOCK, keys.SWEPT),
-    *(keys.EVENTS, keys.LOG),
+    *(keys.EVENTS, keys.LOG, keys.PARENTS),
     *(keys.WORKFLOW_RUN, keys.WORKFLOW_RUNS, keys.WORKFLOW_RUNS_OF, keys.WORKFLOW_DUE, keys.WORKFLOW_FINISHED),
 )
 _LETTERS = (keys.DEAD_LETTERS, keys.DEAD_LETTER, keys.DEAD_LETTER_TOTALS)
 _REGISTER = (keys.WORKERS, keys.WORKER_BEATS, keys.WORKER_ADMITS, keys.WORKER_WISHES)
+_ASKS = (keys.WORKER_ASKS, keys.WORKER_ANSWER)
 _TAKEN = (keys.IN_FLIGHT, keys.CONSUMERS, keys.CONSUMER_LISTS)
 _REGISTRY = (keys.REGISTRY, keys.REGISTRY_VERSION, keys.REGISTRATION, keys.APPROVALS)
 # Of a key the store has the SHA-256 of 256 random bits. A run acts by the rights that its key has now.
 _RIGHTS = (keys.API_KEYS, keys.API_KEY)
-_SCHEDULES = (keys.SCHEDULES, keys.SCHEDULE, keys.SCHEDULE_TASKS, keys.SCHEDULE_CHANGES)
+_SCHEDULES = (keys.SCHEDULES, keys.SCHEDULE, keys.SCHEDULE_TASKS, keys.SCHEDULE_RUNS, keys.SCHEDULE_CHANGES)
 _WEBHOOKS = (keys.WEBHOOK_CURSOR, keys.WEBHOOK_SENDER, keys.WEBHOOK_DUE, keys.WEBHOOK_TRIED, keys.WEBHOOK_TOTALS)
 _AUDIT = (keys.AUDIT, keys.AUDIT_REFUSED)
 
 # By role the keys that it reads and writes, and those that it only reads. No other key exists for it.
 WRITES: dict[Role, tuple[Key, ...]] = {
     Role.PRODUCER: (),
-    Role.WORKER: (*_RECORDS, *_LETTERS, *_REGISTER, *_TAKEN, keys.REGISTRY_WORKERS),
+    Role.WORKER: (*_RECORDS, *_LETTERS, *_REGISTER, *_TAKEN, *_ASKS, keys.REGISTRY_WORKERS),
     Role.API: (
         *(*_RECORDS, *_LETTERS, *_REGISTER, *_REGISTRY, *_RIGHTS, *_SCHEDULES, *_WEBHOOKS, *_AUDIT, keys.WORKFLOWS),
-        keys.REGISTRY_WORKERS,
+        *(*_ASKS, keys.REGISTRY_WORKERS, keys.SESSION),
     ),
-    Role.BEAT: (*_RECORDS, keys.SCHEDULE, keys.SCHEDULE_TASKS, *_AUDIT),
+    Role.BEAT: (*_RECORDS, keys.SCHEDULE, keys.SCHEDULE_TASKS, keys.SCHEDULE_RUNS, *_AUDIT),
 }
 READS: dict[Role, tuple[Key, ...]] = {
     Role.PRODUCER: (),
@@ -76,8 +78,8 @@ COMMANDS = (
     *(*_CONNECT, "time", "multi", "exec", "discard", "eval", "evalsha", "script|load"),
     *("del", "exists", "expire", "pexpire", "get", "set", "incr", "unlink"),
     *("hdel", "hexists", "hget", "hgetall", "hincrby", "hlen", "hmget", "hset", "hsetnx", "hstrlen", "hvals"),
-    *("blmove", "lindex", "llen", "lmove", "lpush", "lrange", "lrem", "ltrim", "rpush"),
-    *("sadd", "smembers", "srem"),
+    *("blmove", "blpop", "lindex", "llen", "lmove", "lpush", "lrange", "lrem", "ltrim", "rpush"),
+    *("sadd", "scard", "smembers", "srem"),
     *("xadd", "xrange", "xread", "xrevrange"),
     *("zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyrank", "zremrangebyscore"),
     *("zrevrange", "zrevrangebyscore", "zscore"),
@@ -120,8 +122,9 @@ def rabbit_permissions(role: Role, queues: Queues) -> RabbitPermissions:
         return RabbitPermissions("", _any_of(queues.own), "")
     from worker.broker.rabbit_queues import DEAD  # brings Celery
 
-    names = queues.all | {DEAD}
-    return RabbitPermissions(_any_of(names), _any_of(names | {"amq.default"}), _any_of(names))
+    names, others = queues.all | {DEAD}, rf"{re.escape(QUEUE_PREFIX)}[A-Za-z0-9_.-]+"
+    written = _any_of(names | {"amq.default"}, others)
+    return RabbitPermissions(_any_of(names, others), written, _any_of(names, others))
 
 
 def checked_account(name: str) -> str:
@@ -134,7 +137,8 @@ def checked_account(name: str) -> str:
 def _queue_rules(role: Role, queues: Queues) -> list[str]:
     takes = queues.own if role is Role.WORKER else frozenset()
     fills = queues.own if role is Role.PRODUCER else queues.all
-    rules = []
+    # What is addressed to one worker: whoever submits may fill the queue of each.
+    rules = [] if role is Role.PRODUCER else [f"%W~{QUEUE_PREFIX}*"]
     for queue in sorted(takes | fills):
         permission = "~" if queue in takes else "%W~"
         rules += [f"{permission}{pattern}" for pattern in _lists(queue)]
@@ -154,5 +158,5 @@ def _pattern(key: Key) -> str:
     return re.sub("<[^>]*>", "*", key.name)
 
 
-def _any_of(names: Iterable[str]) -> str:
-    return f"^({'|'.join(re.escape(name) for name in sorted(names))})$"
+def _any_of(names: Iterable[str], *patterns: str) -> str:
+    return f"^({'|'.join([*(re.escape(name) for name in sorted(names)), *patterns])})$"

@@ -398,6 +398,20 @@ WORKER_WISHES = Key(
     "a field until it is taken back or its worker is removed",
     "`<worker>:drain` and `<worker>:pause`: when that was asked for, in milliseconds, and by whom and why, as JSON",
 )
+WORKER_ASKS = Key(
+    f"{ROOT}worker-asks:<worker>",
+    "list",
+    "the API, `penstock workers`",
+    "until its worker takes it, or five seconds",
+    "what a worker is asked about itself, as JSON: where the answer goes, and of how many lines",
+)
+WORKER_ANSWER = Key(
+    f"{ROOT}worker-answer:<id>",
+    "list",
+    "the worker that was asked",
+    "until whoever asked takes it, or 30 seconds",
+    "the end of its log behind a +, or - when it keeps none",
+)
 
 # Of the broker, when that is Redis too; the queues themselves are kombu's lists, named by the queue.
 IN_FLIGHT = Key(
@@ -431,7 +445,7 @@ KEYS = (
     *(SCHEDULES, SCHEDULE, SCHEDULE_TASKS, SCHEDULE_RUNS, SCHEDULE_CHANGES),
     *(WORKFLOWS, WORKFLOW_RUN, WORKFLOW_RUNS, WORKFLOW_RUNS_OF, WORKFLOW_DUE, WORKFLOW_FINISHED),
     *(REGISTRY, REGISTRY_VERSION, REGISTRATION, APPROVALS, REGISTRY_WORKERS),
-    *(WORKERS, WORKER_BEATS, WORKER_ADMITS, WORKER_WISHES),
+    *(WORKERS, WORKER_BEATS, WORKER_ADMITS, WORKER_WISHES, WORKER_ASKS, WORKER_ANSWER),
     *(IN_FLIGHT, CONSUMERS, CONSUMER_LISTS),
 )
 
