@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from engine.errors import PayloadError, Problem
+from engine.facts import names_fact
 from engine.script import EnvFromPayload, Script
 
 # Linux takes no longer single string for a new program (MAX_ARG_STRLEN, 32 pages), name included.
@@ -25,6 +26,8 @@ def environment(script: Script, payload: Any, task_id: str, run_id: int) -> dict
             continue
         try:
             text = _value(payload, value)
+            if script.facts and text is not None and names_fact(text):
+                raise ValueError("it names a fact of the worker, which goes to the standard input only")
         except ValueError as error:
             problems.append(Problem(f"cannot be handed over as the variable {name}: {error}", value.pointer))
             continue

@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from engine.artifacts import ArtifactStore, Collected, collect
 from engine.environment import environment
 from engine.errors import NotFurnished, PayloadError, SupervisorError
+from engine.facts import check_again, with_facts
 from engine.log import LogWriter, Source, printable
 from engine.outcome import Outcome
 from engine.plugin import Host, Plugin, PluginFault, Prepared, Run, fault
@@ -35,11 +37,12 @@ _LASTS_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the runs of one process share."""
+    """What the runs of one process share. `facts` are those that payloads may name, without `worker.` in front."""
 
     slots: Slots
     workdirs: Workdirs
     host: Host
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 async def execute(
@@ -98,7 +101,7 @@ async def _perform(
     lifeline: Lifeline | None,
     furnish: Furnish | None,
 ) -> Outcome:
-    rest, parts, stdin = _admit(prepared, payload)
+    rest, parts, stdin = _admit(prepared, payload, resources.facts)
     env = environment(prepared.script, rest, run.task_id, run.run_id)
     run.env.update(env)
     for plugin in prepared.plugins:
@@ -130,9 +133,12 @@ async def _perform(
 
 
 def _admit(
-    prepared: Prepared, payload: Payload | bytes | PayloadError
+    prepared: Prepared, payload: Payload | bytes | PayloadError, facts: Mapping[str, str]
 ) -> tuple[Any, Mapping[str, Mapping[str, Any]], bytes]:
-    """Parse and check; the command's part of the payload, the plugins' parts, and stdin. Raises PayloadError."""
+    """Parse and check; the command's part of the payload, the plugins' parts, and stdin. Raises PayloadError.
+
+    Facts are in stdin only.
+    """
     if isinstance(payload, PayloadError):
         raise payload
     if isinstance(payload, bytes):
@@ -143,6 +149,11 @@ def _admit(
     if violations:
         raise PayloadError(violations)
     rest, parts = prepared.schema.split(payload.value)
+    if prepared.script.facts:
+        known = with_facts(rest, facts, max_bytes=prepared.script.limits.payload_bytes)
+        if known != rest:
+            check_again(prepared.schema, {**payload.value, **known})
+            return rest, parts, dump_payload(known)
     return rest, parts, dump_payload(rest) if parts else payload.data
 
 

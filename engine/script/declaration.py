@@ -293,6 +293,15 @@ _RUN: dict[str, Any] = {
         "items": {"type": "string", "maxLength": 200, "pattern": SCOPE},
         "examples": [["release:sign", "deploy:production"]],
     },
+    "facts": {
+        "description": (
+            "Whether texts of a payload may name what the worker knows of itself: ${worker.hostname}, ${worker.name}, "
+            "${worker.label.group}, ${worker.fact.NAME}. It is put in on the worker, after the check, for stdin only, "
+            "and then checked again."
+        ),
+        "type": "boolean",
+        "default": False,
+    },
     "enabled": {"description": "Whether tasks of it are taken and run.", "type": "boolean", "default": True},
     "plugins": {
         "description": "Plugins that are switched off by name, and the settings of others by plugin name.",

@@ -168,7 +168,17 @@ class _Reader:
             misshapen = f"/{key}" in self._wrong if key == "limits" else not self._right(f"/{key}")
             if key in value and not misshapen:
                 fields[field] = read(value[key])
-        for key in ("title", "description", "category", "queue", "idempotent", "retries", "concurrency", "enabled"):
+        for key in (
+            "title",
+            "description",
+            "category",
+            "queue",
+            "idempotent",
+            "retries",
+            "concurrency",
+            "enabled",
+            "facts",
+        ):
             if key in value and self._right(f"/{key}"):
                 fields[key] = value[key]
         self._repeated(fields)

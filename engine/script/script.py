@@ -70,6 +70,8 @@ class Script:
     With a `program` that is what runs, and `command` only says it to people. `defaults` are filled into a payload
     before it is checked; `dry_run_command` follows `command` in a dry run.
 
+    With `facts` a payload may name what the worker knows of itself, and the command reads that on stdin instead.
+
     Who runs it needs one of `allowed_scopes`, if there are any; the engine does not look at them.
     """
 
@@ -98,6 +100,7 @@ class Script:
     rate_limit: tuple[int, float] | None = None
     retention: Retention | None = None
     enabled: bool = True
+    facts: bool = False
     allowed_scopes: tuple[str, ...] = ()
     plugins: PluginSettings = PluginSettings()
     file: str | None = None

@@ -25,6 +25,7 @@ THERE = (
     ("/schedules/{name}", "/schedules/say"),
     ("/workers/{name}", "/workers/w1"),
     ("{task_id}", "t1"),
+    ("{target}", "_any"),
     ("{run_id}", "r1"),
     ("{key_id}", "aaaaaaaa"),
     ("{number}", "1"),
@@ -44,6 +45,10 @@ CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
     ("PUT", "/workflows/{name}"): ("/workflows/of-a-file", None, "read-only"),
     ("DELETE", "/workflows/{name}"): ("/workflows/of-a-file", None, "read-only"),
     ("POST", "/workflows/{name}/execute"): ("/workflows/off/execute", None, "workflow-disabled"),
+    **{
+        ("POST", f"/workers/{{target}}/{verb}"): (f"/workers/_any/{verb}", body, "no-worker")
+        for verb, body in (("exec", {"program": "x"}), ("shell", {"text": "x"}))
+    },
     ("POST", "/scripts"): ("/scripts", {"name": "say"}, "conflict"),
     **{
         ("POST", f"/scripts/{{name}}/{verb}"): (f"/scripts/say/{verb}", {"id": "t1", "payload": {"n": 1}}, "conflict")
@@ -212,7 +217,7 @@ def test_every_route_knows_what_is_not_there(api: Api, routes: list[Route]) -> N
         assert route.answers(404), route
         for name in NOT_THERE:
             missing = route.template
-            for parameter in ("{name}", "{task_id}", "{run_id}", "{key_id}"):
+            for parameter in ("{name}", "{task_id}", "{run_id}", "{key_id}", "{target}"):
                 missing = missing.replace(parameter, name)
             missing = missing.replace("{number}", "1")
             status, code = api.send(route.method, missing).error

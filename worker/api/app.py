@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from worker.api import (
     audit,
+    commands,
     events,
     execute,
     executions,
@@ -65,6 +66,7 @@ def make_api(context: Context) -> ASGIApp:
         execute.router,
         tasks.router,
         executions.router,
+        commands.router,
         schedules.router,
         status.router,
         workers.router,

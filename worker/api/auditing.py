@@ -47,6 +47,8 @@ CHANGES = {
     "update_script": "scripts.update",
     "unregister_script": "scripts.delete",
     "approve_script": "scripts.approve",
+    "run_program": "commands.exec",
+    "run_shell": "commands.shell",
 }
 _REFUSALS = (401, 403)
 

@@ -68,7 +68,7 @@ class Executed(TaskDocument):
 Async = Annotated[Literal["true", "false"], Query(alias="async", description="true: answer 202 at once.")]
 Wait = Annotated[float | None, Query(ge=0, le=3600, description="Seconds to wait for the end; at most `api.maxWait`.")]
 
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": Executed, "description": "The task has ended."},
     202: {"model": Accepted, "description": "The task waits or runs; `Location` is where to look."},
     **_ERRORS,
@@ -77,7 +77,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/{name}/execute",
-    responses=_ANSWERS,
+    responses=ANSWERS,
     response_model=None,
     openapi_extra=documented_body(AskedRun, example={"payload": {}}),
 )
@@ -92,7 +92,7 @@ async def execute(
     return await _run(name, request, here, caller, at_once == "true", wait, dry_run=False)
 
 
-@router.post("/{name}/dry-run", responses=_ANSWERS, response_model=None, openapi_extra=documented_body(AskedRun))
+@router.post("/{name}/dry-run", responses=ANSWERS, response_model=None, openapi_extra=documented_body(AskedRun))
 async def dry_run(
     name: str, request: Request, here: Here, caller: Asker, at_once: Async = "false", wait: Wait = None
 ) -> JSONResponse:

@@ -14,6 +14,7 @@ from worker.api.context import Context
 from worker.api.documents import StatusName
 from worker.api.problem import ApiError
 from worker.model import Selection, Status, TaskFilter
+from worker.model.command import COMMANDS
 from worker.operations.moments import moment_ms
 
 Trigger = Literal["api", "cli", "schedule", "workflow", "celery"]
@@ -81,7 +82,8 @@ def readable_scripts(here: Context, caller: Caller, asked: frozenset[str] | None
         return asked
     if caller.principal.may("scripts:read"):
         return None
-    found = frozenset(name for name in here.catalog.scripts if caller.may_read_script(name))
+    names = {*here.catalog.scripts, *COMMANDS}
+    found = frozenset(name for name in names if caller.may_read_script(name))
     if not found:
         caller.needs("scripts:read")
     return found

@@ -27,6 +27,7 @@ from worker.cli import exit_codes
 from worker.cli.failure import Failure
 from worker.cli.output import LogOutput
 from worker.config import Settings
+from worker.config.facts import known_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ async def _execute(
                 log=log,
                 store=store,
                 abort=abort,
-                resources=Resources(slots, workdirs, _Host(settings.worker.name)),
+                resources=Resources(slots, workdirs, _Host(settings.worker.name), known_facts(settings.worker)),
             )
     finally:
         workdirs.close()

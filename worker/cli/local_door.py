@@ -134,7 +134,45 @@ class LocalDoor:
         with store_failures():
             return await self._store.records.list(script=script, status=status, limit=limit, before=before)
 
+    async def _submit_command(self, request: Request) -> Accepted:
+        from worker.cli.local import entry, local_principal, record
+        from worker.cli.submitting import Accepted
+        from worker.config.commands import asked_commands
+        from worker.daemons.sources import publisher
+        from worker.daemons.wiring import fleet_of
+        from worker.operations.address import NobodyMeant
+        from worker.operations.command import audited, submit_command
+
+        deployment, options = self._site.deployment, request.options
+        detail = audited(str(options.target or "_any"), request.task_id, request.payload)
+        done = False
+        with store_failures():
+            try:
+                submitted = await submit_command(
+                    asked_commands()[request.script],
+                    request.payload,
+                    target=options.target,
+                    fleet=fleet_of(deployment.settings, self._store),
+                    records=self._store.records,
+                    publisher=publisher(deployment, self._store),
+                    trigger="cli",
+                    principal=local_principal(),
+                    address=None,
+                    task_id=request.task_id,
+                    tags=options.tags,
+                )
+                done = True
+            except NobodyMeant as error:
+                raise Failure(exit_codes.NO_INPUT, str(error)) from None
+            finally:
+                action = f"commands.{request.script}"
+                said = entry(action, request.script, done=done, detail=detail)
+                await record(deployment.settings, self._store, [said])
+        return Accepted(submitted.task_id, submitted.created, True)
+
     async def submit(self, request: Request) -> Accepted:
+        if request.command:
+            return await self._submit_command(request)
         from engine.errors import PayloadError
         from worker.broker import BrokerAway
         from worker.cli.local import local_principal

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Submit a task, follow its log, exit with its exit code.",
     "submit": "Submit a task and print its id.",
     "exec": "Run a script here, with the engine alone.",
+    "on": "Run a program or a shell text on workers.",
     "check": "Validate the whole deployment.",
     "scripts": "List, show, register and approve scripts.",
     "workflows": "List, run and check workflows, and see their runs.",

@@ -121,6 +121,8 @@ class RemoteDoor:
     async def submit(self, request: Request) -> Accepted:
         from worker.cli.submitting import Accepted
 
+        if request.command:
+            return await self._submit_command(request)
         options = request.options
         about: dict[str, Any] = {
             "id": request.task_id,
@@ -138,6 +140,18 @@ class RemoteDoor:
             found = await self._client.post(
                 f"/scripts/{_part(request.script)}/execute", body, {"async": "true"}, again=True
             )
+        task_id, created = self._client.read(lambda: remote_values.accepted(found))
+        return Accepted(task_id, created, True)
+
+    async def _submit_command(self, request: Request) -> Accepted:
+        from worker.cli.submitting import Accepted
+
+        asked = json.loads(request.payload)
+        timeout = {"timeout": asked.pop("maxRunTime")} if "maxRunTime" in asked else {}
+        body = {**asked, **timeout, "id": request.task_id, "tags": list(request.options.tags)}
+        target = _part(str(request.options.target or "_any").replace(" ", ","))
+        path = f"/workers/{target}/{request.script}"
+        found = await self._client.post(path, body, {"async": "true"}, again=True)
         task_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(task_id, created, True)
 

@@ -44,6 +44,8 @@ class Request:
     payload: bytes
     task_id: str
     options: TaskOptions
+    command: bool = False
+    """It is one of the product's own for operators, `exec` or `shell`, and `payload` what is asked of it."""
 
     def times(self, now_ms: int) -> tuple[int | None, int | None]:
         """When it is due, and its deadline, in milliseconds; durations count from `now_ms`."""
@@ -85,7 +87,7 @@ def task_options(function: _F) -> _F:
     ) -> Any:
         if delay and at:
             raise click.UsageError("--delay and --at say the same: give one of them")
-        target = _target(targets, yes=yes) if targets else None
+        target = target_from(targets, yes=yes) if targets else None
         options = TaskOptions(task_id, tags, priority, delay or at, deadline, key, target)
         return function(*args, options=options, **kwargs)
 
@@ -136,7 +138,7 @@ _TASK_OPTIONS = (
 )
 
 
-def _target(texts: tuple[str, ...], *, yes: bool) -> Target | None:
+def target_from(texts: tuple[str, ...], *, yes: bool) -> Target | None:
     """Whoever means all workers is asked, or has said so."""
     from worker.cli.asking import can_ask
     from worker.model.target import ALL, NotATarget, Target, parse_target
@@ -152,6 +154,13 @@ def _target(texts: tuple[str, ...], *, yes: bool) -> Target | None:
     return target
 
 
+def check_tags(tags: tuple[str, ...]) -> None:
+    """Raises UsageError."""
+    for tag in tags:
+        if not 0 < len(tag) <= _TAG_CHARS or not tag.isprintable():
+            raise click.UsageError(f"a tag has 1 to {_TAG_CHARS} printable characters, not {tag[:80]!r}")
+
+
 def request_of(
     site: Site, script: str, parameters: tuple[str, ...], source: str | None, options: TaskOptions
 ) -> Request:
@@ -164,9 +173,7 @@ def request_of(
     task_id, tags = options.task_id, options.tags
     if task_id is not None and not TASK_ID.match(task_id):
         raise click.UsageError(f"--id has the form {TASK_ID.pattern}, not {task_id[:80]!r}")
-    for tag in tags:
-        if not 0 < len(tag) <= _TAG_CHARS or not tag.isprintable():
-            raise click.UsageError(f"a tag has 1 to {_TAG_CHARS} printable characters, not {tag[:80]!r}")
+    check_tags(tags)
     if options.key is not None and not (0 < len(options.key) <= _KEY_CHARS and options.key.isprintable()):
         raise click.UsageError(f"an idempotency key has 1 to {_KEY_CHARS} printable characters")
     form = asyncio.run(site.form(script, typed=bool(parameters)))

@@ -12,8 +12,8 @@ from engine.plugin import Plugins, Prepared
 from engine.schema.shown import pointer, quoted, suggestion
 from engine.script import Script
 from engine.script.load import ScriptError, load_script, script_files
-from worker.config.settings import Settings, WorkerSettings, load_settings, own_queue
-from worker.model.target import worker_of
+from worker.config.settings import Settings, WorkerSettings, load_settings, reserved_queue
+from worker.model.command import COMMANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +29,27 @@ class Catalog:
 
     @classmethod
     def of(cls, declared: Mapping[str, Prepared], plugins: Plugins) -> Catalog:
-        return cls(ChainMap(dict(declared), {}), plugins)
+        return cls(ChainMap(dict(declared), {}, {}), plugins)
 
     def declares(self, name: str) -> bool:
-        """Whether a file of the deployment does."""
-        return name in self.scripts.maps[0]
+        """Whether a file of the deployment does, or the product itself."""
+        return name in self.scripts.maps[0] or name in self.scripts.maps[2]
 
     @property
     def declared(self) -> Catalog:
         """Without what is registered: a file of the deployment names what other files declare."""
         return Catalog.of(self.scripts.maps[0], self.plugins)
 
+    def take_on(self, commands: Mapping[str, Prepared]) -> None:
+        """In a worker: what it runs of the product's own, disabled ones included."""
+        self.scripts.maps[2] = dict(commands)
+
     def register(self, registered: Mapping[str, Prepared]) -> None:
         """From now on these are the registered scripts."""
         self.scripts.maps[1] = dict(registered)
 
     def __iter__(self) -> Iterator[Prepared]:
-        return iter({**self.scripts.maps[1], **self.scripts.maps[0]}.values())
+        return iter(dict(self.scripts).values())
 
     def get(self, name: str) -> Prepared | None:
         return self.scripts.get(name)
@@ -84,8 +88,10 @@ def load_catalog(settings: Settings) -> Catalog:
         try:
             script = load_script(path, home=settings.home)
             prepared[script.name] = plugins.prepare(script)
-            if script.queue and worker_of(script.queue):
-                problems.append(Problem(own_queue(script.queue), "/queue", file=str(path)))
+            if script.queue and (why := reserved_queue(script.queue)):
+                problems.append(script.problem("/queue", why))
+            if script.name in COMMANDS:
+                problems.append(script.problem("", f"{script.name} is a command of Penstock's own; rename the file"))
         except ScriptError as error:
             problems += error.problems
             problems += _further(plugins, error.rest)

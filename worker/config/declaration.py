@@ -6,6 +6,8 @@ from typing import Any
 
 from worker.model.access import SCOPE
 from worker.model.api_key import ROLE_NAME
+from worker.model.command import ARGUMENTS
+from worker.model.fact import FACT_CHARS, FACT_NAME
 from worker.model.worker import LABEL, LABELS_MOST
 
 _DURATION = {
@@ -83,6 +85,31 @@ _AUTH: dict[str, Any] = {
             "additionalProperties": {"type": "array", "uniqueItems": True, "items": _SCOPE},
             "examples": [{"release": ["scripts:execute:sign-file", "tasks:read", "scripts:read:sign-file"]}],
         },
+    },
+}
+
+_FOLDERS: dict[str, Any] = {
+    "type": "array",
+    "uniqueItems": True,
+    "maxItems": 200,
+    "items": {"type": "string", "maxLength": 1000, "pattern": r"^/[^\x00]*$"},
+}
+_PROGRAM: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["path"],
+    "properties": {
+        "path": {"type": "string", "maxLength": 1000, "pattern": r"^/[^\x00]*$", "description": "Absolute."},
+        "args": {
+            "type": ["array", "object"],
+            "maxItems": ARGUMENTS,
+            "items": {"type": "object"},
+            "description": (
+                "One JSON Schema for each argument, all of which have to be there; or one of the list, by prefixItems, "
+                "items, minItems, maxItems and uniqueItems. Default: no arguments."
+            ),
+        },
+        "cwd": {**_FOLDERS, "description": "Where it may work instead of `commandFolders`."},
     },
 }
 
@@ -195,6 +222,43 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "items": {"type": "string", "maxLength": 200, "pattern": f"^{LABEL.pattern[:-2]}$"},
                     "description": "What tasks may be addressed to, as key=value; values are hierarchical by dots.",
                     "examples": [["group=web.dev", "os=debian"]],
+                },
+                "programs": {
+                    "type": "object",
+                    "description": (
+                        "What `exec` may start here, by its name. None: `exec` is off. Each argument has a schema; one "
+                        "that begins with - is let in only where `enum`, `const` or a `pattern` that begins with ^- "
+                        "says so."
+                    ),
+                    "propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"},
+                    "maxProperties": 200,
+                    "additionalProperties": _PROGRAM,
+                    "examples": [
+                        {
+                            "uptime": {"path": "/usr/bin/uptime", "args": {"items": {"enum": ["-p", "-s"]}}},
+                            "unit": {
+                                "path": "/usr/bin/systemctl",
+                                "args": [{"enum": ["status", "restart"]}, {"pattern": r"^[a-z0-9@.-]+\.service$"}],
+                            },
+                        }
+                    ],
+                },
+                "allowArbitraryShell": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Whether `shell` runs any text with /bin/sh here, as the user of the worker.",
+                },
+                "commandFolders": {
+                    **_FOLDERS,
+                    "description": "Where `exec` and `shell` may work, besides the folder of the run.",
+                },
+                "facts": {
+                    "type": "object",
+                    "description": "What a payload may name as ${worker.fact.NAME}, for scripts with `facts: true`.",
+                    "maxProperties": 100,
+                    "propertyNames": {"pattern": f"^{FACT_NAME}$"},
+                    "additionalProperties": {"type": "string", "maxLength": FACT_CHARS, "pattern": r"^[^\x00]*$"},
+                    "examples": [{"site": "berlin", "rack": "r12"}],
                 },
                 "beat": {
                     **_DURATION,

@@ -16,9 +16,11 @@ from engine.script import PluginSettings
 from engine.script.document import Document, read_document
 from engine.script.quantities import parse_duration, parse_rate, parse_size
 from worker.config.declaration import SETTINGS_SCHEMA
+from worker.config.programs import Program, read_programs
 from worker.config.secret import Secret
 from worker.config.webhooks import WebhookSettings, check_url
 from worker.model.access import ROLES
+from worker.model.command import QUEUES
 from worker.model.target import worker_of
 from worker.model.worker import NO_NAMES, WORKER_NAME
 
@@ -38,6 +40,9 @@ class WorkerSettings:
 
     Of registered scripts only those run that config/allow.yaml or `approval_key_file`, a public key, admits.
 
+    `exec` starts these `programs` only, `shell` any text where it is allowed; both work in `command_folders`. Payloads
+    may name `facts`, where the script lets them.
+
     `min_free_disk`: nothing is taken while the file system of the state folder has less bytes than this;
     `min_free_memory`: while so many cannot be had. It says every `beat_s` that it lives.
     """
@@ -53,6 +58,10 @@ class WorkerSettings:
     labels: tuple[str, ...] = ()
     allow_inline_bodies: bool = False
     approval_key_file: Path | None = None
+    programs: Mapping[str, Program] = field(default_factory=lambda: MappingProxyType({}))
+    allow_arbitrary_shell: bool = False
+    command_folders: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +222,8 @@ class _Reader:
         queues = value.get("worker", {}).get("queues", ())
         places = [("/queue", value.get("queue", "")), *((f"/queues/{name}", name) for name in value.get("queues", {}))]
         for place, queue in (*places, *((f"/worker/queues/{number}", name) for number, name in enumerate(queues))):
-            if worker_of(queue):
-                self._problem(place, own_queue(queue))
+            if why := reserved_queue(queue):
+                self._problem(place, why)
         retention = value.get("retention", {})
         worker = self._worker(value.get("worker", {}))
         return Settings(
@@ -257,6 +266,10 @@ class _Reader:
             labels=tuple(sorted(value.get("labels", ()))),
             allow_inline_bodies=value.get("allowInlineBodies", False),
             approval_key_file=self._file(value["approvalKeyFile"]) if "approvalKeyFile" in value else None,
+            programs=self._programs(value),
+            allow_arbitrary_shell=value.get("allowArbitraryShell", False),
+            command_folders=tuple(value.get("commandFolders", ())),
+            facts=MappingProxyType(value.get("facts", {})),
         )
 
     def _log(self, value: Mapping[str, Any], name: str) -> LogSettings:
@@ -268,6 +281,12 @@ class _Reader:
             file_size=self._size("/log/fileSize", value.get("fileSize"), usual.file_size),
             files_kept=value.get("filesKept", usual.files_kept),
         )
+
+    def _programs(self, value: Mapping[str, Any]) -> Mapping[str, Program]:
+        found, problems = read_programs(value.get("programs", {}), value.get("commandFolders", ()))
+        for place, message in problems:
+            self._problem(f"/worker{place}", message)
+        return MappingProxyType(found)
 
     def _auth(self, value: Mapping[str, Any]) -> AuthSettings:
         roles = value.get("roles", {})
@@ -373,8 +392,13 @@ class _Reader:
         self.problems.append(self._document.problem(pointer, message))
 
 
-def own_queue(name: str) -> str:
-    return f"{name} is the queue of what is for one worker alone; give yours another name"
+def reserved_queue(name: str) -> str | None:
+    """Why a deployment may not name the queue; None: it may."""
+    if worker_of(name):
+        return f"{name} is the queue of what is for one worker alone; give yours another name"
+    if name in QUEUES.values():
+        return f"{name} is the queue of a command of Penstock's own; give yours another name"
+    return None
 
 
 def _audit(value: Mapping[str, Any]) -> AuditSettings:

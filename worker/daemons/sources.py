@@ -7,6 +7,7 @@ import socket
 
 from worker.broker import CeleryPublisher, Publisher, RedisPublisher
 from worker.broker.redis_source import RedisSource
+from worker.config.commands import command_queues
 from worker.daemons.wiring import Deployment, Store, broker_url, publishing_app
 from worker.model.target import queue_of
 
@@ -18,10 +19,11 @@ def redis_broker(deployment: Deployment) -> bool:
 def queues_of(deployment: Deployment) -> tuple[str, ...]:
     """What a worker of the deployment consumes: what its settings say, else the queues of its enabled scripts."""
     settings = deployment.settings
+    ours = command_queues(settings.worker)
     if settings.worker.queues is not None:
-        return settings.worker.queues
+        return (*settings.worker.queues, *sorted(ours))
     named = {p.script.queue or settings.default_queue for p in deployment.catalog if p.script.enabled}
-    return tuple(sorted(named | {settings.default_queue, *settings.plain}))
+    return tuple(sorted(named | ours | {settings.default_queue, *settings.plain}))
 
 
 def redis_source(deployment: Deployment, store: Store, queues: tuple[str, ...]) -> RedisSource:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from engine.errors import PenstockError
 from worker.config import Catalog, Settings, load_all
 from worker.daemons.proofs import proofs
+from worker.model.command import COMMANDS, QUEUES
 from worker.store import Records, StoreError, connect
 from worker.store.errors import refuses_account
 from worker.store.files import Files
@@ -174,7 +175,8 @@ def publishing_app(deployment: Deployment) -> App:
 
     settings, catalog = deployment.settings, deployment.catalog
     queues = {p.script.queue or settings.default_queue for p in catalog} | set(settings.worker.queues or ())
-    return make_app(broker_url(settings), catalog.scripts, queues, settings.default_queue)
+    scripts = {*catalog.scripts, *COMMANDS}
+    return make_app(broker_url(settings), scripts, queues | set(QUEUES.values()), settings.default_queue)
 
 
 def _unreachable(settings: Settings, error: redis.exceptions.RedisError | StoreError | OSError) -> str:

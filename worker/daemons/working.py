@@ -14,6 +14,8 @@ from engine.process.strays import end_strays
 from engine.workdir import Workdirs
 from worker.broker import BrokerAway, Delivery, Publisher, Source, Unreadable
 from worker.broker.envelope import TASK_PREFIX, no_script
+from worker.config.commands import worker_commands
+from worker.config.facts import known_facts
 from worker.daemons.answering import answer_asks
 from worker.daemons.driving import workflow_driver
 from worker.daemons.place import Place
@@ -86,6 +88,7 @@ class Worker:
     ) -> None:
         self._deployment = deployment
         self._settings = deployment.settings
+        deployment.catalog.take_on(worker_commands(self._settings.worker))
         self._queues = queues
         self._own_queue = queue_of(self.name)
         self._open_source = open_source
@@ -147,7 +150,7 @@ class Worker:
                 live_log=store.live_log,
                 files=store.files,
                 leases=leases,
-                resources=Resources(slots, workdirs, self),
+                resources=Resources(slots, workdirs, self, known_facts(self._settings.worker)),
                 spool=place.spool,
                 lease_s=self._settings.worker.lease_s,
                 give_up=self._give_up,

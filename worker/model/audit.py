@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from worker.model.access import Principal
+from worker.model.command import PAYLOAD_BYTES
 from worker.model.times import known_time
 
 Result = Literal["allowed", "denied", "failed"]
 RESULTS: tuple[Result, ...] = ("allowed", "denied", "failed")
 ACTION = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*\Z")
+# What an operator ran is kept whole; of all else the detail is cut at the first.
+DETAIL_CHARS = 1000
+_COMMAND_CHARS = PAYLOAD_BYTES + DETAIL_CHARS
 # The id of an entry, which is the cursor of a page too; a refusal ends with "r".
 ENTRY_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,19})(r?)\Z")
 # An API key, of which the public id is kept, and a token, of which nothing is.
@@ -58,6 +62,11 @@ class AuditEntry:
             target=target,
             **more,
         )
+
+    @property
+    def detail_chars(self) -> int:
+        """How much of its detail is kept."""
+        return _COMMAND_CHARS if self.action.startswith("commands.") else DETAIL_CHARS
 
     def document(self) -> dict[str, Any]:
         """As JSON, the same over HTTP and on the command line: what there is not is null."""

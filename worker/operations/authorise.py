@@ -8,6 +8,7 @@ from engine.errors import PenstockError
 from engine.plugin import Prepared
 from engine.script import Script
 from worker.model.access import Principal, covers_all
+from worker.model.command import COMMANDS, SCOPE
 
 
 class NotAllowed(PenstockError):
@@ -22,8 +23,12 @@ class NotAllowed(PenstockError):
 def missing_to_execute(principal: Principal, script: Script) -> tuple[str, ...]:
     """The scope that is missing to run it, or those of which one would do; empty: nothing.
 
-    `scripts:execute` for this script, and where it names `allowedScopes` one of them.
+    `scripts:execute` for this script, and where it names `allowedScopes` one of them. For the product's own commands
+    theirs, which says that it is no script like others.
     """
+    if script.name in COMMANDS:
+        command = f"{SCOPE}:{script.name}"
+        return () if principal.may(command) else (command,)
     needed = f"scripts:execute:{script.name}"
     if not principal.may(needed):
         return (needed,)

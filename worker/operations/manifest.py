@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class Manifest:
             if not script.enabled:
                 continue
             queue, registered = script.queue or self._default_queue, not self._catalog.declares(script.name)
+            if script.file is None and not registered:
+                # The product's own: what makes a difference is what the settings let in.
+                said = json.dumps([script.command[-1], prepared.schema.document], sort_keys=True)
+                found.append(Admitted(script.name, queue, hashlib.sha256(said.encode()).hexdigest()))
+                continue
             if not registered:
                 found.append(Admitted(script.name, queue, self._digest(script)))
                 continue

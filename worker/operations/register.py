@@ -12,12 +12,13 @@ from engine.errors import DeclarationError, PenstockError, Problem
 from engine.script.load import NAME
 from worker.config import Settings
 from worker.config.registered import check_registration
+from worker.model.command import COMMANDS
 from worker.model.registration import Registration
 from worker.operations.registered_scripts import RegisteredScripts
 from worker.store.registry import APPROVAL_CHARACTERS, AlreadyRegistered
 
-# `scripts/available` and the like are routes.
-TAKEN = frozenset({"available"})
+# `scripts/available` and the like are routes, `exec` and `shell` the product's own.
+TAKEN = frozenset({"available"}) | COMMANDS
 
 
 class AlreadyDeclared(PenstockError):

@@ -27,7 +27,7 @@ REFUSED_KEPT = 20_000
 # So many entries are looked at for one page, so that a filter that finds nothing does not read everything.
 _LOOKED_AT = 5000
 _BLOCK = 500
-_MOST = {"who": 200, "kind": 20, "key": 20, "from_": 100, "action": 64, "target": 200, "digest": 64, "detail": 1000}
+_MOST = {"who": 200, "kind": 20, "key": 20, "from_": 100, "action": 64, "target": 200, "digest": 64}
 
 _Place = tuple[int, int, int]
 
@@ -53,7 +53,8 @@ class Audit:
         if not ACTION.match(entry.action) or entry.result not in RESULTS:
             raise ValueError(f"not an action and a result: {entry.action[:80]!a} {entry.result[:80]!a}")
         # Twice what is kept: what is hidden is shorter than it was, and nobody can make us look at a megabyte.
-        cut = {n: printable(without_proofs((getattr(entry, n) or "")[: 2 * most]), most) for n, most in _MOST.items()}
+        bounds = {**_MOST, "detail": entry.detail_chars}
+        cut = {n: printable(without_proofs((getattr(entry, n) or "")[: 2 * most]), most) for n, most in bounds.items()}
         values = {**cut, "result": entry.result, "status": "" if entry.status is None else str(entry.status)}
         refused = entry.result == "denied"
         with store_errors():

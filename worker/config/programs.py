@@ -1,0 +1,122 @@
+"""Programs: what `exec` may start on a worker, and the JSON Schema of what its settings admit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from engine.errors import DeclarationError
+from engine.schema import Schema
+from engine.schema.shown import pointer, quoted
+from worker.model.command import ARGUMENT_CHARS, ARGUMENTS
+
+_ABOUT_LISTS = frozenset({"prefixItems", "items", "minItems", "maxItems", "uniqueItems"})
+# No program can be given more, or a NUL.
+_ARGUMENT: Mapping[str, Any] = MappingProxyType(
+    {"type": "string", "maxLength": ARGUMENT_CHARS, "pattern": r"^[^\x00]*$"}
+)
+_NO_OPTION = {"pattern": "^($|[^-])"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`args` is the schema of its argument list; `folders` are where it may work besides the folder of its run."""
+
+    path: str
+    args: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({"type": "array", "maxItems": 0}))
+    folders: tuple[str, ...] = ()
+
+
+def read_programs(
+    programs: Mapping[str, Any], folders: Sequence[str]
+) -> tuple[dict[str, Program], list[tuple[str, str]]]:
+    """The programs of checked settings, and what is wrong with them as pairs of a pointer below `worker` and a message.
+
+    `folders` are those of all programs that name none. Whether path and folders are there is seen by who starts it:
+    these settings are read on other hosts, too.
+    """
+    found: dict[str, Program] = {}
+    problems: list[tuple[str, str]] = []
+    for name, value in programs.items():
+        args, wrong = _list_schema(value.get("args", []))
+        problems += [(pointer(("programs", name)) + place, why) for place, why in wrong]
+        found[name] = Program(value["path"], MappingProxyType(args), tuple(value.get("cwd", folders)))
+    return found, problems
+
+
+def exec_schema(programs: Mapping[str, Program]) -> dict[str, Any]:
+    """Of a payload of `exec`, for a worker with these programs."""
+    rules = [
+        {
+            "if": {"properties": {"program": {"const": name}}, "required": ["program"]},
+            "then": {"properties": {"args": {**program.args}, **_cwd(program.folders)}},
+        }
+        for name, program in programs.items()
+    ]
+    folders = sorted({folder for program in programs.values() for folder in program.folders})
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["program", "args"],
+        "properties": {
+            "program": {**({"enum": sorted(programs)} if programs else {"not": {}})},
+            "args": {"type": "array", "maxItems": ARGUMENTS, "items": dict(_ARGUMENT)},
+            **_cwd(folders),
+        },
+        **({"allOf": rules} if rules else {}),
+    }
+
+
+def shell_schema(folders: Sequence[str]) -> dict[str, Any]:
+    """Of a payload of `shell`, for a worker with these folders."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["text"],
+        "properties": {"text": {**_ARGUMENT, "minLength": 1}, **_cwd(folders)},
+    }
+
+
+def _cwd(folders: Sequence[str]) -> dict[str, Any]:
+    # An `enum` without values is no schema, and one that admits nothing says that better than an unknown member.
+    return {"cwd": {"enum": list(folders)} if folders else {"not": {}, "description": "no folder is allowed"}}
+
+
+def _list_schema(declared: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The schema of the whole list, in which every argument has one; and what is wrong, below the program."""
+    if isinstance(declared, list):
+        declared = {"prefixItems": declared, "minItems": len(declared)} if declared else {"maxItems": 0}
+    problems = [
+        (pointer(("args", key)), f"{quoted(key)} says nothing about a list of arguments; there is {_known()}")
+        for key in sorted(declared.keys() - _ABOUT_LISTS)
+    ]
+    if problems:
+        return {}, problems
+    first = declared.get("prefixItems", [])
+    schema = {**declared, "type": "array", "maxItems": min(declared.get("maxItems", ARGUMENTS), ARGUMENTS)}
+    if first:
+        schema["prefixItems"] = [_argument(each) for each in first]
+    if "items" in declared:
+        schema["items"] = _argument(declared["items"])
+    else:
+        # What has no schema is not admitted.
+        schema["maxItems"] = min(schema["maxItems"], len(first))
+    try:
+        Schema.compile({"properties": {"args": schema}})
+    except DeclarationError as error:
+        problems = [("/args", f"{problem.message} (at {problem.pointer})") for problem in error.problems]
+    return schema, problems
+
+
+def _argument(schema: Any) -> Any:
+    """A schema of one argument, which is a text, and an option only when the schema names options itself."""
+    if not isinstance(schema, dict):
+        return {"allOf": [schema, dict(_ARGUMENT), _NO_OPTION]}
+    says_so = "enum" in schema or "const" in schema or str(schema.get("pattern", "")).startswith("^-")
+    return {"allOf": [schema, dict(_ARGUMENT), *([] if says_so else [_NO_OPTION])]}
+
+
+def _known() -> str:
+    return ", ".join(sorted(_ABOUT_LISTS))
