@@ -130,6 +130,12 @@ class Site(Protocol):
     async def script(self, name: str) -> dict[str, Any]:
         """All that one declares. Raises Failure (64) for an unknown one."""
 
+    async def file(self, name: str) -> str:
+        """The text of a shared file. Raises Failure: 65 for what is no text or too large, 66 for none."""
+
+    async def files(self, folder: str | None) -> tuple[list[dict[str, Any]], bool]:
+        """The shared files below it, as `files list --json` prints them, and whether these are all. Raises Failure."""
+
     async def form(self, script: str, *, typed: bool) -> Form:
         """`typed`: the schema is wanted, and may be empty otherwise; then nothing may have been looked at.
 

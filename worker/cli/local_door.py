@@ -104,6 +104,26 @@ class LocalSite:
         prepared = script_of(self.deployment.catalog, name)
         return {**script_summary(prepared, self.deployment.settings.default_queue), **script_details(prepared)}
 
+    async def file(self, name: str) -> str:
+        from worker.operations.shared_files import NoSharedFile, NotText, TooLarge, read_shared
+
+        api = self.settings.api
+        try:
+            return read_shared(api.folders, name, max_bytes=api.max_file)
+        except NoSharedFile as error:
+            raise Failure(exit_codes.NO_INPUT, str(error)) from None
+        except (NotText, TooLarge) as error:
+            raise Failure(exit_codes.DATA, str(error)) from None
+
+    async def files(self, folder: str | None) -> tuple[list[dict[str, Any]], bool]:
+        from worker.operations.shared_files import NoSharedFile, list_all
+
+        try:
+            found, complete = list_all(self.settings.api.folders, folder)
+        except NoSharedFile as error:
+            raise Failure(exit_codes.NO_INPUT, str(error)) from None
+        return [file.document() for file in found], complete
+
     async def form(self, script: str, *, typed: bool) -> Form:
         await self.catch_up(script)
         prepared = script_of(self.deployment.catalog, script)

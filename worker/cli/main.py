@@ -30,6 +30,7 @@ COMMANDS = {
     "show": "Show a task and its runs.",
     "logs": "Print the log of a task.",
     "artifacts": "List or download the artifacts of a task.",
+    "files": "Read text files that the deployment or a server shares.",
     "cancel": "End tasks that wait or run.",
     "rerun": "Submit the payload of an ended task once more.",
     "watch": "Show the newest tasks, live.",

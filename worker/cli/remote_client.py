@@ -133,6 +133,12 @@ class Client:
             finally:
                 await response.aclose()
 
+    async def read_all(self, path: str, query: Mapping[str, Any]) -> bytes:
+        """The bytes of an answer that is no JSON."""
+        with self._failures():
+            async with asyncio.timeout(_ANSWER_S), self.stream(path, query) as response:
+                return await self._read(response, _ANSWER_BYTES)
+
     def not_ours(self, why: str) -> Failure:
         """For an answer that no server of ours gives."""
         return Failure(exit_codes.UNAVAILABLE, f"{self.url} does not answer as a Penstock API does: {why}")

@@ -76,6 +76,15 @@ class RemoteSite:
                 schema = await client.get(f"/scripts/{_part(name)}/schema")
             return client.read(lambda: remote_values.script(whole, schema))
 
+    async def file(self, name: str) -> str:
+        async with Client(self.server) as client:
+            return (await client.read_all("/files", {"name": name})).decode("utf-8", "replace")
+
+    async def files(self, folder: str | None) -> tuple[list[dict[str, Any]], bool]:
+        async with Client(self.server) as client:
+            found = await client.get("/files/list", {} if folder is None else {"folder": folder})
+            return client.read(lambda: remote_values.shared_files(found))
+
     async def form(self, script: str, *, typed: bool) -> Form:
         # How large a payload may be is for the server to say: here it only has to fit into memory.
         if not typed:

@@ -150,6 +150,20 @@ def script(found: Any, schema: Any) -> dict[str, Any]:
     return {**_summary(found), **{name: found.get(name) for name in _DETAILS}, "schema": _object(schema)}
 
 
+def shared_files(found: Any) -> tuple[list[dict[str, Any]], bool]:
+    """What `files list` shows, and whether it is all."""
+    found = _object(found)
+    return list(_list(found, "files", _shared_file)), found["complete"] is True
+
+
+def _shared_file(found: Any) -> dict[str, Any]:
+    found = _object(found)
+    name, size, modified = found["name"], found["size"], found["modifiedAt"]
+    if not isinstance(name, str) or type(size) is not int or not isinstance(modified, str):
+        raise ValueError("not a file")
+    return {"name": name[:1024], "size": size, "modifiedAt": modified[:40]}
+
+
 def _summary(found: Any) -> dict[str, Any]:
     found = _object(found)
     if not NAME.fullmatch(_text(found, "name")):

@@ -406,6 +406,23 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                     "default": "200/s",
                     "description": "How many requests one caller may send, such as 200/s, 1000/m; `none`: no limit.",
                 },
+                "folders": {
+                    "type": "object",
+                    "description": (
+                        "Folders of this host whose text files `GET /files` reads, by the name that files are asked "
+                        "for with; relative to the deployment. None: it reads nothing."
+                    ),
+                    "maxProperties": 100,
+                    "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,63}$"},
+                    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 1000},
+                    "examples": [{"reports": "/srv/reports"}],
+                },
+                "maxFile": {
+                    "type": ["integer", "string"],
+                    "minimum": 1,
+                    "default": "1 MiB",
+                    "description": "The largest file that `GET /files` reads.",
+                },
                 "origins": {
                     "type": "array",
                     "items": {"type": "string", "pattern": r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$"},

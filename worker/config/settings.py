@@ -124,7 +124,8 @@ class ApiSettings:
     """The HTTP API. `port` None: the default port, or any free one for `penstock up` when that is taken.
 
     `rate_limit`: so many requests in so many seconds, for each caller; None: as many as they like. `origins`: pages of
-    these may call the API from a browser. `max_output`: bytes of the log in the answers below `/executions`.
+    these may call the API from a browser. `max_output`: bytes of the log in the answers below `/executions`. Text files
+    below `folders`, by their names, may be read, up to `max_file` bytes.
     """
 
     host: str = "127.0.0.1"
@@ -133,6 +134,8 @@ class ApiSettings:
     body_timeout_s: float = 10.0
     max_wait_s: float = 25.0
     max_output: int = 1024 * 1024
+    folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    max_file: int = 1024 * 1024
     rate_limit: tuple[int, float] | None = (200, 1.0)
     origins: tuple[str, ...] = ()
 
@@ -327,6 +330,8 @@ class _Reader:
             max_output=self._size("/api/maxOutput", value.get("maxOutput"), usual.max_output),
             rate_limit=None if rate == "none" else self._quantity("/api/rateLimit", parse_rate, rate, (200, 1.0)),
             origins=tuple(value.get("origins", ())),
+            folders=MappingProxyType({name: self._file(path) for name, path in value.get("folders", {}).items()}),
+            max_file=self._size("/api/maxFile", value.get("maxFile"), usual.max_file),
         )
 
     def _webhook(self, number: int, value: Mapping[str, Any]) -> WebhookSettings:
