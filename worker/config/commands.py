@@ -31,17 +31,18 @@ def asked_commands() -> dict[str, Prepared]:
         EXEC: {"properties": program, "required": ["program", "args"]},
         SHELL: {"properties": {"text": {**_TEXT, "minLength": 1}, "cwd": _TEXT}, "required": ["text"]},
     }
-    return {name: _prepared(name, form, {}, enabled=True) for name, form in forms.items()}
+    return {name: _prepared(name, form, {}) for name, form in forms.items()}
 
 
 def worker_commands(settings: WorkerSettings) -> dict[str, Prepared]:
-    """For a worker: what it lets in; disabled where its settings say nothing of them."""
-    shell = settings.allow_arbitrary_shell
+    """For a worker: what it lets in; what its settings say nothing of is a disabled script."""
     paths = {name: program.path for name, program in settings.programs.items()}
-    return {
-        EXEC: _prepared(EXEC, exec_schema(settings.programs), {"programs": paths}, enabled=bool(paths)),
-        SHELL: _prepared(SHELL, shell_schema(settings.command_folders), {"shell": _SHELL}, enabled=shell),
-    }
+    found = {name: _off(name) for name in (EXEC, SHELL)}
+    if paths:
+        found[EXEC] = _prepared(EXEC, exec_schema(settings.programs), {"programs": paths})
+    if settings.allow_arbitrary_shell:
+        found[SHELL] = _prepared(SHELL, shell_schema(settings.command_folders), {"shell": _SHELL})
+    return found
 
 
 def command_queues(settings: WorkerSettings) -> frozenset[str]:
@@ -50,7 +51,23 @@ def command_queues(settings: WorkerSettings) -> frozenset[str]:
     return frozenset(QUEUES[name] for name in on if on[name])
 
 
-def _prepared(name: str, form: Mapping[str, Any], what: Mapping[str, Any], *, enabled: bool) -> Prepared:
+def _off(name: str) -> Prepared:
+    """Lets any payload pass, because that it is off is to be the answer to all of them."""
+    anything = Schema.compile({"additionalProperties": True})
+    script = Script(
+        name=name,
+        command=(str(_PROGRAM),),
+        schema=anything,
+        queue=QUEUES[name],
+        idempotent=False,
+        retries=0,
+        enabled=False,
+        allowed_scopes=(f"{SCOPE}:{name}",),
+    )
+    return Prepared(script, anything, (), {})
+
+
+def _prepared(name: str, form: Mapping[str, Any], what: Mapping[str, Any]) -> Prepared:
     script = Script(
         name=name,
         command=(sys.executable, "-I", "-S", str(_PROGRAM), json.dumps(what)),
@@ -64,7 +81,6 @@ def _prepared(name: str, form: Mapping[str, Any], what: Mapping[str, Any], *, en
         queue=QUEUES[name],
         idempotent=False,
         retries=0,
-        enabled=enabled,
         allowed_scopes=(f"{SCOPE}:{name}",),
         # A dry run would be none, a person's mistakes say nothing about the host, and who asks knows what they asked.
         plugins=PluginSettings(disabled=frozenset({"dryRun", "stopOnInternalErrors", "logHeader"})),

@@ -47,7 +47,7 @@ def read_programs(
 
 
 def exec_schema(programs: Mapping[str, Program]) -> dict[str, Any]:
-    """Of a payload of `exec`, for a worker with these programs."""
+    """Of a payload of `exec`, for a worker with these programs, of which there is at least one."""
     rules = [
         {
             "if": {"properties": {"program": {"const": name}}, "required": ["program"]},
@@ -61,11 +61,11 @@ def exec_schema(programs: Mapping[str, Program]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["program", "args"],
         "properties": {
-            "program": {**({"enum": sorted(programs)} if programs else {"not": {}})},
+            "program": {"enum": sorted(programs)},
             "args": {"type": "array", "maxItems": ARGUMENTS, "items": dict(_ARGUMENT)},
             **_cwd(folders),
         },
-        **({"allOf": rules} if rules else {}),
+        "allOf": rules,
     }
 
 
