@@ -245,6 +245,18 @@ def test_on_the_command_line(two: Two, tmp_path: Path, remote: bool) -> None:
     assert (entry.result, entry.kind) == ("allowed", "key" if remote else "local")
 
 
+def test_accounts_take_from_their_queues_where_the_settings_say_so(two: Two, tmp_path: Path) -> None:
+    def rules(role: str) -> list[str]:
+        server = ("--server", "rediss://queue.internal:6379/0", "--url-file", str(tmp_path / role))
+        printed = two.home.penstock("acl", "--role", role, "--name", "a", *server)
+        assert printed.code == 0, printed
+        return printed.out.split()
+
+    assert "~penstock.shell" in rules("worker") and "~penstock.exec" in rules("worker")
+    assert "%W~penstock.shell" in rules("api")
+    assert not [rule for rule in rules("producer") if "penstock.shell" in rule or "penstock.exec" in rule]
+
+
 def test_a_payload_names_facts_where_its_script_lets_it(two: Two) -> None:
     def told(script: str, text: str) -> Any:
         return two.api.post(f"/scripts/{script}/execute", {"payload": {"a": text}, "target": "w1"})

@@ -57,6 +57,7 @@ def command(
 
     from worker.cli.account_file import password_of
     from worker.config import load_all
+    from worker.config.commands import command_queues
     from worker.model.target import queue_of
     from worker.operations.grants import Role, acl_user, checked_account
 
@@ -64,9 +65,11 @@ def command(
         checked_account(name)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    wanted = _queues(*load_all(home), queues)
+    settings, catalog = load_all(home)
+    wanted = _queues(settings, catalog, queues)
     if role == Role.WORKER:
-        wanted = replace(wanted, own=wanted.own | {queue_of(name)})
+        commands = frozenset() if queues else command_queues(settings.worker)
+        wanted = replace(wanted, own=wanted.own | {queue_of(name)} | commands)
     password = password_of(url_file, name, server)
     if url_file.read_text("ascii").startswith("amqp"):
         _tell_rabbit(Role(role), name, wanted, url_file)
@@ -78,14 +81,17 @@ def command(
 
 def _queues(settings: Settings, catalog: Catalog, named: tuple[str, ...]) -> Queues:
     from worker.cli.failure import unknown
+    from worker.model.command import QUEUES
     from worker.operations.grants import Queues
 
     known = {p.script.queue or settings.default_queue for p in catalog}
     known |= {settings.default_queue, *settings.plain, *(settings.worker.queues or ())}
+    # Those of `exec` and `shell` are filled by whoever submits, and taken from, or filled without us, by name only.
+    every = known | set(QUEUES.values())
     for queue in named:
-        if queue not in known:
-            raise unknown("queue", queue, sorted(known))
-    return Queues(frozenset(known), frozenset(named or known))
+        if queue not in every:
+            raise unknown("queue", queue, sorted(every))
+    return Queues(frozenset(every), frozenset(named or known))
 
 
 def _tell_rabbit(role: Role, name: str, queues: Queues, url_file: Path) -> None:
