@@ -59,6 +59,7 @@ CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
     ("POST", "/scripts/{name}/approvals"): ("/scripts/say/approvals", None, "declared-in-file"),
     ("POST", "/schedules"): ("/schedules", {"name": "say", **DAILY}, "conflict"),
     ("PUT", "/schedules/{name}"): ("/schedules/of-a-file", DAILY, "read-only"),
+    ("PATCH", "/schedules/{name}"): ("/schedules/of-a-file", {"overlap": "allow"}, "read-only"),
     ("DELETE", "/schedules/{name}"): ("/schedules/of-a-file", None, "read-only"),
     ("POST", "/schedules/{name}/enable"): ("/schedules/of-a-file/enable", None, "read-only"),
     ("POST", "/schedules/{name}/disable"): ("/schedules/of-a-file/disable", None, "read-only"),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.system.conftest import Result
 from tests.system.hostile_server import Hostile, http
@@ -258,3 +260,57 @@ def test_words_of_a_server_cannot_steer_a_terminal(elsewhere: Path) -> None:
     cancelled = {"taskId": "a", "outcome": "requested", "status": "running", "worker": "w"}
     with answering(cancelled) as server:
         assert asked(server, elsewhere, "cancel", "a").out == "a is ended by its worker w\n"
+
+
+def schedule(**other: Any) -> dict[str, Any]:
+    texts = ("name", "script", "cronExpression", "timezone", "description", "owner", "updatedBy", "file")
+    return {
+        **dict.fromkeys(texts, f"x{ESCAPES}"),
+        **dict.fromkeys(("workflow", "startAt", "endAt", "createdAt", "updatedAt", "nextRunAt")),
+        **dict.fromkeys(("lastTaskId", "lastWorkflowRunId", "lastStatus", "target")),
+        "payload": {ESCAPES: ESCAPES},
+        "enabled": True,
+        "overlap": "skip",
+        "catchUp": "none",
+        "catchUpLimit": 1,
+        "jitter": 0,
+        "tags": [ESCAPES],
+        "source": "store",
+        "skipped": 0,
+        "missed": 0,
+        "lastRunAt": "2026-12-31T23:59:60Z",
+        "trouble": {"message": ESCAPES, "at": None},
+        "more": ESCAPES,
+        **other,
+    }
+
+
+def test_documents_of_a_server_are_cut_checked_and_cannot_steer_a_terminal(elsewhere: Path) -> None:
+    with Hostile(http(json.dumps({"schedules": [schedule()], "total": 1}).encode())) as server:
+        listed = Remote(elsewhere, server.url).penstock("schedules", "list")
+        whole = Remote(elsewhere, server.url).penstock("schedules", "list", "--json")
+    assert (listed.code, "\x1b" in listed.out, "owned" in listed.out) == (0, False, True), listed
+    assert (whole.code, "\x1b" in whole.out, "more" in whole.json["schedules"][0]) == (0, False, False)
+    wrong: tuple[dict[str, Any], ...] = ({"tags": None}, {"lastRunAt": "noon"}, {"skipped": -1}, {"overlap": ESCAPES})
+    for other in wrong:
+        with Hostile(http(json.dumps(schedule(**other)).encode())) as server:
+            shown = Remote(elsewhere, server.url).penstock("schedules", "show", "x")
+        assert (shown.code, "does not answer as" in shown.err, "\x1b" in shown.err) == (69, True, False), shown
+
+
+def test_what_is_approved_is_what_was_shown(elsewhere: Path, tmp_path: Path) -> None:
+    """The digest of another declaration is not signed."""
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key").write_bytes(pem)
+    about = {"version": 1, "digest": "0" * 64, "sha256": "0" * 64, "removed": False, "registeredBy": "x"}
+    one = {**about, "name": "rotate", "registeredAt": "2026-11-21T12:00:00Z", "declaration": {"body": "echo"}}
+
+    def answer(head: bytes, _: int) -> bytes:
+        found = one if b"/versions/1 " in head else {"name": "rotate", "versions": [one]}
+        return http(json.dumps(found).encode())
+
+    with Hostile(answer) as server:
+        command = ("scripts", "approve", "rotate", "--key-file", str(tmp_path / "key"), "--yes")
+        done = Remote(elsewhere, server.url).penstock(*command)
+        sent = [head.partition(b" ")[0] for head in server.requests]
+    assert (done.code, "digest is not that" in done.err, sent) == (69, True, [b"GET", b"GET"]), done

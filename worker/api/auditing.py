@@ -27,6 +27,7 @@ CHANGES = {
     "revoke_key": "keys.revoke",
     "create_schedule": "schedules.create",
     "update_schedule": "schedules.update",
+    "change_schedule": "schedules.update",
     "delete_schedule": "schedules.delete",
     "enable_schedule": "schedules.enable",
     "disable_schedule": "schedules.disable",

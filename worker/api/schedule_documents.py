@@ -14,12 +14,12 @@ from worker.model.schedule import MOST_CAUGHT_UP
 from worker.schedules.view import MOST_PREVIEWED, ScheduleView
 
 
-class AskedFields(Asked):
-    """A schedule as it is to be; `docs/reference/schedule.md` says what the fields mean."""
+class AskedChange(Asked):
+    """What is to be different; `docs/reference/schedule.md` says what the fields mean. What is null stays."""
 
     script: Annotated[str, Field(max_length=63)] | None = None
     workflow: Annotated[str, Field(max_length=63)] | None = None
-    cron_expression: Annotated[str, Field(min_length=1, max_length=200)]
+    cron_expression: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     payload: dict[str, Any] | None = None
     enabled: bool | None = None
@@ -38,6 +38,12 @@ class AskedFields(Asked):
         found = self.model_dump(by_alias=True, exclude_none=True)
         found.pop("name", None)
         return found
+
+
+class AskedFields(AskedChange):
+    """A schedule as it is to be; `docs/reference/schedule.md` says what the fields mean."""
+
+    cron_expression: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class AskedSchedule(AskedFields):
@@ -81,6 +87,7 @@ class ScheduleDocument(Document):
     tags: list[str]
     target: str | None
     source: Literal["file", "store"]
+    file: str | None
     owner: str
     created_at: str | None
     updated_at: str | None
@@ -158,6 +165,7 @@ def of_view(view: ScheduleView) -> ScheduleDocument:
         tags=list(schedule.tags),
         target=schedule.target,
         source="store" if schedule.file is None else "file",
+        file=schedule.file,
         owner=schedule.owner.name,
         created_at=time(schedule.created_at),
         updated_at=time(schedule.updated_at),

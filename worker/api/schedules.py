@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,6 +17,7 @@ from worker.api.context import Context, Here
 from worker.api.documents import TASKS, in_list, known_time
 from worker.api.problem import ApiError, documented
 from worker.api.schedule_documents import (
+    AskedChange,
     AskedFields,
     AskedPreview,
     AskedSchedule,
@@ -33,6 +34,7 @@ from worker.api.schedule_documents import (
 from worker.api.tasks import AskedNothing
 from worker.api.workflow_documents import RUNS, run_in_list
 from worker.model.schedule import Schedule
+from worker.schedules.amend import amended
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
 from worker.schedules.cron import PRESETS, Cron, CronError
 from worker.schedules.decide import Timing
@@ -106,7 +108,7 @@ async def create_schedule(request: Request, here: Here, caller: Asker) -> JSONRe
         caller.needs("schedules:write")
     asked = await read_body(request, AskedSchedule)
     caller.needs(f"schedules:write:{asked.name}")
-    made = await _kept(here, caller, asked.name, asked, new=True)
+    made = await _kept(here, caller, asked.name, asked.written(), new=True)
     await done(request, here, caller, made.name, status=201)
     document = (await _document(here, made)).model_dump()
     return JSONResponse(document, 201, headers={"Location": f"{_SCHEDULES}/{made.name}"})
@@ -123,7 +125,21 @@ async def update_schedule(name: str, request: Request, here: Here, caller: Asker
     caller.needs(f"schedules:write:{name}")
     await _found(here, name)
     asked = await read_body(request, AskedFields)
-    made = await _kept(here, caller, name, asked, new=False)
+    made = await _kept(here, caller, name, asked.written(), new=False)
+    await done(request, here, caller, name, status=200)
+    return await _document(here, made)
+
+
+@router.patch("/{name}", responses=_CHANGES, openapi_extra=documented_body(AskedChange, example={"overlap": "queue"}))
+async def change_schedule(name: str, request: Request, here: Here, caller: Asker) -> ScheduleDocument:
+    """Change what is given, and leave the rest; with another script or workflow the payload is not kept.
+
+    From then on it acts as the caller.
+    """
+    caller.needs(f"schedules:write:{name}")
+    before = await _found(here, name)
+    asked = await read_body(request, AskedChange)
+    made = await _kept(here, caller, name, amended(before, asked.written()), new=False)
     await done(request, here, caller, name, status=200)
     return await _document(here, made)
 
@@ -184,7 +200,7 @@ async def list_schedule_tasks(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
 ) -> ScheduleTasks:
-    """The tasks that it has submitted, newest first; see `/runs` for one that starts a workflow."""
+    """The tasks that it has submitted, newest first. Those of workflows' steps are with the runs that `/runs` lists."""
     caller.needs("tasks:read")
     schedule = await _readable(here, caller, name)
     found, total = await Schedules(here.redis).tasks(schedule.name, limit, skip)
@@ -235,15 +251,14 @@ async def _found(here: Context, name: str) -> Schedule:
         raise _refused(error) from None
 
 
-async def _kept(here: Context, caller: Caller, name: str, asked: AskedFields, *, new: bool) -> Schedule:
-    if asked.script is not None:
-        # Else the problems of a payload would tell the schema to who may not see it.
-        caller.needs(f"scripts:execute:{asked.script}")
-    if asked.workflow is not None:
-        caller.needs(f"workflows:execute:{asked.workflow}")
+async def _kept(here: Context, caller: Caller, name: str, value: dict[str, Any], *, new: bool) -> Schedule:
+    for kind, room in (("script", "scripts"), ("workflow", "workflows")):
+        if kind in value:
+            # Else the problems of a payload would tell the schema to who may not see it.
+            caller.needs(f"{room}:execute:{value[kind]}")
     changing = _changing(here)
     try:
-        schedule = await changing.read(name, asked.written(), caller.principal)
+        schedule = await changing.read(name, value, caller.principal)
         return await (changing.create(schedule) if new else changing.update(schedule))
     except DeclarationError as error:
         raise _invalid(list(error.problems)) from None

@@ -47,11 +47,13 @@ class WorkflowDocument(Document):
     tags: list[str]
     enabled: bool
     source: str
+    file: str | None
     version: int | None
     created_at: str | None
     created_by: str | None
     updated_at: str | None
     updated_by: str | None
+    steps: list[str]
     scripts: list[str]
 
 
@@ -321,11 +323,13 @@ def _summary(definition: Definition) -> dict[str, Any]:
         "tags": list(workflow.tags),
         "enabled": workflow.enabled,
         "source": "file" if stored is None else "api",
+        "file": workflow.file,
         "version": stored.version if stored else None,
         "created_at": known_time(stored.created_at) if stored else None,
         "created_by": stored.created_by if stored else None,
         "updated_at": known_time(stored.updated_at) if stored else None,
         "updated_by": stored.updated_by if stored else None,
+        "steps": [step.name for step in workflow.steps],
         "scripts": sorted({step.script for step in workflow.steps}),
     }
 

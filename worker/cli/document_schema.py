@@ -155,6 +155,24 @@ _SCRIPT: dict[str, Any] = {
     "command": {**_TEXTS, "description": "The argv, with absolute paths."},
     "file": {"type": "string"},
 }
+_TASK_IN_LIST: dict[str, Any] = {
+    key: {**_TASK, **_run(_ANY_STATUS), **_ABOUT, **_SCHEDULE}[key]
+    for key in (
+        *("taskId", "runId", "script", "status", "reason", "message", "queue", "trigger", "worker"),
+        *("target", "parent", "tags", "dryRun"),
+        *("createdAt", "finishedAt", "durationMs", "retries"),
+        *(key for key in _SCHEDULE if key not in _TASK),
+        *(key for key in ("cancel",) if key not in _SCHEDULE),
+    )
+}
+_IN_HISTORY: dict[str, Any] = {
+    "version": {**_COUNT, "description": "From 1."},
+    "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "What an approval is of."},
+    "sha256": {"type": "string", "description": "Of the file when it was registered, or of the body; in hex."},
+    "removed": {"type": "boolean", "description": "It was removed with this version."},
+    "registeredBy": {"type": "string"},
+    "registeredAt": _time("When."),
+}
 _WORKFLOW: dict[str, Any] = {
     **{key: {"type": "string"} for key in ("name", "title", "description")},
     "tags": _TEXTS,
@@ -162,6 +180,8 @@ _WORKFLOW: dict[str, Any] = {
     "source": {"enum": ["file", "api"]},
     "file": _nullable("string", "Where it is declared; null: in the store."),
     "version": _nullable("integer", "How often it was saved; null: it is a file."),
+    "createdAt": _time("When it was saved first; null: it is a file."),
+    "createdBy": _nullable("string", "By whom."),
     "updatedAt": _time("When it was saved last; null: it is a file."),
     "updatedBy": _nullable("string", "By whom."),
     "steps": {**_TEXTS, "description": "Their names, each behind those that it needs."},
@@ -196,10 +216,12 @@ _WORKFLOW_STEP: dict[str, Any] = {
     "attempt": {**_COUNT, "description": "The number of the newest task, from 0."},
     "kept": {"type": "boolean", "description": "Its task is that of the run that is repeated."},
     "taskId": _nullable("string", "Its newest task."),
-    "taskStatus": _nullable("string", "The status of that; null: there is none, or none any more."),
-    "worker": _nullable("string", "Where that ran."),
     "startedAt": _time("When its first task was recorded."),
     "finishedAt": _time("When it had ended."),
+    "task": {
+        "anyOf": [{"type": "null"}, _object(_TASK_IN_LIST)],
+        "description": "That task, as in a list; null: there is none, or it may not be read.",
+    },
 }
 _API_KEY: dict[str, Any] = {
     "id": {"type": "string", "pattern": f"^{KEY_ID.pattern.removesuffix(_END)}$", "description": "Its public part."},
@@ -239,12 +261,13 @@ _PERIODIC: dict[str, Any] = {
     "overlap": {"enum": list(OVERLAPS)},
     "catchUp": {"enum": list(CATCH_UPS)},
     "catchUpLimit": _COUNT,
-    "jitterS": {"type": "number", "description": "Seconds."},
+    "jitter": {"type": "number", "description": "Seconds."},
     "startAt": _time("No slot is before."),
     "endAt": _time("No slot is after."),
     "description": {"type": "string"},
     "tags": _TEXTS,
     "target": _nullable("string", "For whom its tasks are; null: for any worker."),
+    "source": {"enum": ["file", "store"], "description": "Of the operator's own, which is read-only, or of others."},
     "file": _nullable("string", "The operator's file that declares it; null: it is kept in the store."),
     "owner": {"type": "string", "description": "As whom it acts."},
     "createdAt": _time("null: a file."),
@@ -257,8 +280,10 @@ _PERIODIC: dict[str, Any] = {
     "lastStatus": {"enum": [*(status.value for status in Status), None], "description": "What became of that."},
     "skipped": {**_COUNT, "description": "Slots that were left out because of an overlap."},
     "missed": {**_COUNT, "description": "Slots that nobody made up for; a long outage counts as some."},
-    "trouble": _nullable("string", "Why the newest slot has no task."),
-    "troubleAt": _time("Since when."),
+    "trouble": {
+        "anyOf": [{"type": "null"}, _object({"message": {"type": "string"}, "at": _time("Since when.")})],
+        "description": "Why the newest slot has no task.",
+    },
 }
 _PROBLEM = {
     "file": {"type": ["string", "null"]},
@@ -329,14 +354,7 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
         {
             "tasks": {
                 "type": "array",
-                "items": _object(
-                    {
-                        **_TASK,
-                        **{key: _run(_ANY_STATUS)[key] for key in ("status", "reason", "message", "durationMs")},
-                        **_ABOUT,
-                        **_SCHEDULE,
-                    }
-                ),
+                "items": _object(_TASK_IN_LIST),
             },
             "total": {**_COUNT, "description": "All that match, not only this page."},
             "next": _nullable("string", "For --before; null on the last page."),
@@ -524,6 +542,18 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
             "definition": {"type": "object", "description": "The workflow when the run was started."},
         },
     ),
+    "workflow-cancel": _document(
+        "Penstock workflow cancel",
+        "What `penstock workflows cancel --json` prints.",
+        {
+            "runId": _WORKFLOW_RUN["runId"],
+            "outcome": {
+                "enum": ["requested", "already", "final"],
+                "description": "requested: what runs is ended. already: it was asked for before. final: it had ended.",
+            },
+            "status": _WORKFLOW_RUN["status"],
+        },
+    ),
     "workflow-check": _document(
         "Penstock workflow check",
         "What `penstock workflows check --json` prints.",
@@ -558,6 +588,41 @@ DOCUMENT_SCHEMAS: dict[str, dict[str, Any]] = {
                     }
                 ),
             },
+        },
+    ),
+    "available-files": _document(
+        "Penstock available files",
+        "What `penstock scripts available --json` prints.",
+        {
+            "files": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "path": {"type": "string", "description": "Relative to the deployment."},
+                        "name": _nullable("string", "What it could be called; null: say one."),
+                        "kind": {"enum": ["shell", "python", "node", "direct"]},
+                        "size": {**_COUNT, "description": "Bytes."},
+                        "modifiedAt": _time("When it was changed last."),
+                    }
+                ),
+            }
+        },
+    ),
+    "script-versions": _document(
+        "Penstock script versions",
+        "What `penstock scripts history NAME --json` prints.",
+        {
+            "name": {"type": "string"},
+            "versions": {"type": "array", "items": _object(_IN_HISTORY), "description": "Newest first."},
+        },
+    ),
+    "script-version": _document(
+        "Penstock script version",
+        "What `penstock scripts history NAME VERSION --json`, `register --json` and `update --json` print.",
+        {
+            "name": {"type": "string"},
+            **_IN_HISTORY,
+            "declaration": {"type": "object", "description": "What was registered, with the SHA-256 of its file."},
         },
     ),
     "scripts": _document(

@@ -17,9 +17,12 @@ from worker.cli.failure import Failure
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
+    from worker.cli.registry.registry_door import RegistryDoor
     from worker.cli.roster import Roster
+    from worker.cli.schedule_door import ScheduleDoor
     from worker.cli.submitting import Accepted, Request
     from worker.cli.verdict import Verdict
+    from worker.cli.workflow_door import WorkflowDoor
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
@@ -120,6 +123,21 @@ class Site(Protocol):
 
     def workers(self) -> AbstractAsyncContextManager[Roster]:
         """The register of workers. Raises Away when nobody answers there."""
+
+    def schedules(self) -> AbstractAsyncContextManager[ScheduleDoor]:
+        """Raises Away when nobody answers there."""
+
+    def registry(self) -> AbstractAsyncContextManager[RegistryDoor]:
+        """Raises Away when nobody answers there."""
+
+    async def available_files(self) -> list[dict[str, Any]]:
+        """Those below scripts/ that no script names: `path, name, kind, size, modifiedAt`."""
+
+    def workflows(self) -> AbstractAsyncContextManager[WorkflowDoor]:
+        """Raises Away when nobody answers there."""
+
+    async def declared_workflow(self, name: str) -> dict[str, Any] | None:
+        """One of a file here, which needs no store."""
 
     async def verdict(self, token: str) -> Verdict:
         """Whether that token (JWT) is accepted. Raises Failure where none is."""

@@ -17,9 +17,12 @@ from worker.cli.failure import Failure
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
+    from worker.cli.registry.registry_door import RegistryDoor
     from worker.cli.roster import Roster
+    from worker.cli.schedule_door import ScheduleDoor
     from worker.cli.submitting import Accepted, Request
     from worker.cli.verdict import Verdict
+    from worker.cli.workflow_door import WorkflowDoor
     from worker.config import Settings
     from worker.daemons.wiring import Deployment, Store
     from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
@@ -84,6 +87,43 @@ class LocalSite:
 
         async with opened(self.settings) as store:
             yield LocalRoster(self.settings, store)
+
+    @asynccontextmanager
+    async def schedules(self) -> AsyncIterator[ScheduleDoor]:
+        from worker.cli.local_schedules import local_schedules
+
+        async with local_schedules(self.home) as schedules:
+            yield schedules
+
+    @asynccontextmanager
+    async def registry(self) -> AsyncIterator[RegistryDoor]:
+        from worker.cli.registry.local_registry import local_registry
+
+        async with local_registry(self.home) as registry:
+            yield registry
+
+    async def available_files(self) -> list[dict[str, Any]]:
+        from worker.config.available import available
+        from worker.model.times import known_time
+        from worker.operations.registered_scripts import named_files
+
+        await self.catch_up()
+        return [
+            {"path": f.path, "name": f.name, "kind": f.kind, "size": f.size, "modifiedAt": known_time(f.modified_ms)}
+            for f in available(self.home, named_files(self.deployment.catalog))
+        ]
+
+    @asynccontextmanager
+    async def workflows(self) -> AsyncIterator[WorkflowDoor]:
+        from worker.cli.local_workflows import local_workflows
+
+        async with local_workflows(self.home) as workflows:
+            yield workflows
+
+    async def declared_workflow(self, name: str) -> dict[str, Any] | None:
+        from worker.cli.local_workflows import workflow_of_file
+
+        return workflow_of_file(self.home, name)
 
     async def verdict(self, token: str) -> Verdict:
         from worker.cli.verdict import local_verdict

@@ -48,7 +48,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters", "schedules", "workflows"})
+_ABOUT_A_STORE = frozenset({"dead-letters"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check", "acl"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

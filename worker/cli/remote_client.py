@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
@@ -57,9 +58,10 @@ class Unproven(Failure):
 
 
 class Conflict(Failure):
-    """What is there does not allow it, says the server."""
+    """What is there does not allow it, says the server. `code` says which: see docs/api.md."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
         super().__init__(exit_codes.DATA, f"conflict: {message}")
 
 
@@ -105,9 +107,17 @@ class Client:
             return await self._patiently("POST", path, query, data)
         return await self._json("POST", path, query, data)
 
-    async def delete(self, path: str) -> None:
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """Twice is the same as once, so that it is repeated when no answer came."""
-        await self._patiently("DELETE", path, None, None)
+        return await self._patiently("PATCH", path, None, json.dumps(body).encode())
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Not repeated: each counts as a version."""
+        return await self._json("PUT", path, None, json.dumps(body).encode())
+
+    async def delete(self, path: str, *, again: bool = True) -> None:
+        """`again`: as with `post`."""
+        await (self._patiently if again else self._json)("DELETE", path, None, None)
 
     def read(self, values: Callable[[], _T]) -> _T:
         """What a server of ours cannot have sent is told as that."""
@@ -172,7 +182,7 @@ class Client:
                     data = await self._read(response, _ANSWER_BYTES)
                 finally:
                     await response.aclose()
-        if response.status_code == 204:
+        if response.status_code == 204 or (response.status_code == 201 and not data):
             return None
         return self._parsed(data)
 
@@ -219,8 +229,10 @@ class Client:
                 raise Failure(exit_codes.NOT_ALLOWED, message)
             case 409 if code == "no-worker":
                 raise Failure(exit_codes.NO_INPUT, message)
+            case 409 if code == "workflow-disabled":
+                raise Failure(exit_codes.NOT_ALLOWED, message)
             case 409:
-                raise Conflict(message)
+                raise Conflict(code or "", message)
             case 408 | 429 | 503:
                 raise Busy("the server", f"try again later: {message}", _seconds(response.headers.get("retry-after")))
             case 400 | 413 | 415 | 422 if problems:
@@ -281,6 +293,11 @@ def _certificate(error: BaseException | None) -> str | None:
             return error.verify_message
         error = error.__cause__ or error.__context__
     return None
+
+
+def part(text: str) -> str:
+    """Of a path; dots do not climb."""
+    return quote(text, safe="").replace(".", "%2E") if text.strip(".") == "" else quote(text, safe="")
 
 
 def _seconds(text: str | None) -> float:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import quote
 
 from worker.cli import exit_codes, remote_values
 from worker.cli.answer_fields import moment_ms, object_of
@@ -16,7 +15,7 @@ from worker.cli.event_stream import EventStream, StreamEvent
 from worker.cli.failure import Failure, unknown
 from worker.cli.moment import Moment
 from worker.cli.pulled import Pulled
-from worker.cli.remote_client import Client, NotFound
+from worker.cli.remote_client import Client, NotFound, part
 from worker.cli.remote_keyring import RemoteKeyring
 from worker.cli.remote_roster import RemoteRoster
 from worker.cli.verdict import Verdict, remote_verdict
@@ -24,9 +23,12 @@ from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, 
 
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
+    from worker.cli.registry.registry_door import RegistryDoor
     from worker.cli.roster import Roster
+    from worker.cli.schedule_door import ScheduleDoor
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
+    from worker.cli.workflow_door import WorkflowDoor
     from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
     from worker.model.overview import Overview
@@ -61,6 +63,38 @@ class RemoteSite:
         async with Client(self.server) as client:
             yield RemoteRoster(client)
 
+    @asynccontextmanager
+    async def schedules(self) -> AsyncIterator[ScheduleDoor]:
+        from worker.cli.remote_schedules import RemoteSchedules
+
+        async with Client(self.server) as client:
+            yield RemoteSchedules(client)
+
+    @asynccontextmanager
+    async def registry(self) -> AsyncIterator[RegistryDoor]:
+        from worker.cli.registry.remote_registry import RemoteRegistry
+
+        async with Client(self.server) as client:
+            yield RemoteRegistry(client)
+
+    async def available_files(self) -> list[dict[str, Any]]:
+        from worker.cli.remote_documents import document
+
+        async with Client(self.server) as client:
+            found = await client.get("/scripts/available")
+            files: list[dict[str, Any]] = client.read(lambda: document("available-files", found))["files"]
+            return files
+
+    @asynccontextmanager
+    async def workflows(self) -> AsyncIterator[WorkflowDoor]:
+        from worker.cli.remote_workflows import RemoteWorkflows
+
+        async with Client(self.server) as client:
+            yield RemoteWorkflows(client)
+
+    async def declared_workflow(self, name: str) -> dict[str, Any] | None:
+        return None
+
     async def verdict(self, token: str) -> Verdict:
         return await remote_verdict(self.server, token)
 
@@ -72,8 +106,8 @@ class RemoteSite:
     async def script(self, name: str) -> dict[str, Any]:
         async with Client(self.server) as client:
             with _known_script(name):
-                whole = await client.get(f"/scripts/{_part(name)}")
-                schema = await client.get(f"/scripts/{_part(name)}/schema")
+                whole = await client.get(f"/scripts/{part(name)}")
+                schema = await client.get(f"/scripts/{part(name)}/schema")
             return client.read(lambda: remote_values.script(whole, schema))
 
     async def file(self, name: str) -> str:
@@ -91,7 +125,7 @@ class RemoteSite:
             return Form({}, _PAYLOAD_BYTES)
         async with Client(self.server) as client:
             with _known_script(script):
-                schema = await client.get(f"/scripts/{_part(script)}/schema")
+                schema = await client.get(f"/scripts/{part(script)}/schema")
             return Form(client.read(lambda: object_of(schema)), _PAYLOAD_BYTES)
 
 
@@ -147,7 +181,7 @@ class RemoteDoor:
         body = head[:-1].encode() + b', "payload": ' + _one_object(request.payload) + b"}"
         with _known_script(request.script):
             found = await self._client.post(
-                f"/scripts/{_part(request.script)}/execute", body, {"async": "true"}, again=True
+                f"/scripts/{part(request.script)}/execute", body, {"async": "true"}, again=True
             )
         task_id, created = self._client.read(lambda: remote_values.accepted(found))
         return Accepted(task_id, created, True)
@@ -239,7 +273,7 @@ class RemoteDoor:
         return await self._file(path, {"run": str(run.number)}, offset, run.log_bytes)
 
     async def artifact(self, task_id: str, run: Run, artifact: ArtifactRecord) -> BinaryIO:
-        path = f"/tasks/{task_id}/artifacts/{'/'.join(_part(part) for part in artifact.name.split('/'))}"
+        path = f"/tasks/{task_id}/artifacts/{'/'.join(map(part, artifact.name.split('/')))}"
         return await self._file(path, {"run": str(run.number)}, 0, artifact.size)
 
     async def _cancel(self, task_id: str, why: str) -> Cancelled:
@@ -323,11 +357,6 @@ def _one_object(payload: bytes) -> bytes:
 
     parse_payload(payload, max_bytes=len(payload))
     return payload
-
-
-def _part(text: str) -> str:
-    """Of a path; dots do not climb."""
-    return quote(text, safe="").replace(".", "%2E") if text.strip(".") == "" else quote(text, safe="")
 
 
 def _no_task(task_id: str) -> Failure:

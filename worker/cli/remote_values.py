@@ -139,6 +139,16 @@ def accepted(found: Any) -> tuple[str, bool]:
     return _matching(found, "taskId", TASK_ID), _flag(found, "created")
 
 
+def identifier(found: Any, *names: str) -> str:
+    """The id of a task or a workflow run, by the first of the names that has one."""
+    found = _object(found)
+    return _matching(found, next((name for name in names if found.get(name) is not None), names[0]), TASK_ID)
+
+
+def flag(found: Any, name: str) -> bool:
+    return _flag(_object(found), name)
+
+
 def scripts(found: Any) -> list[dict[str, Any]]:
     """What `scripts` lists of each."""
     return list(_list(_object(found), "scripts", _summary))

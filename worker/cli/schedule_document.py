@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from worker.model.times import time_text
@@ -23,12 +24,13 @@ def of_schedule(view: ScheduleView) -> dict[str, Any]:
         "overlap": schedule.overlap,
         "catchUp": schedule.catch_up,
         "catchUpLimit": schedule.catch_up_limit,
-        "jitterS": schedule.jitter_s,
+        "jitter": schedule.jitter_s,
         "startAt": time_text(schedule.start_at),
         "endAt": time_text(schedule.end_at),
         "description": schedule.description,
         "tags": list(schedule.tags),
         "target": schedule.target,
+        "source": "store" if schedule.file is None else "file",
         "file": schedule.file,
         "owner": schedule.owner.name,
         "createdAt": time_text(schedule.created_at),
@@ -41,28 +43,26 @@ def of_schedule(view: ScheduleView) -> dict[str, Any]:
         "lastStatus": view.last_status.value if view.last_status else None,
         "skipped": state.skipped if state else 0,
         "missed": state.missed if state else 0,
-        "trouble": state.trouble or None if state else None,
-        "troubleAt": time_text(state.trouble_at) if state and state.trouble else None,
+        "trouble": {"message": state.trouble, "at": time_text(state.trouble_at)} if state and state.trouble else None,
     }
 
 
-def row(view: ScheduleView) -> list[str]:
+def row(document: Mapping[str, Any]) -> list[str]:
     """For HEAD."""
     from engine.log.text import printable
-    from worker.cli.terminal import local_time
+    from worker.cli.terminal import local_time_of
 
-    schedule = view.schedule
-    trouble = view.state.trouble if view.state else ""
+    trouble = document["trouble"]
     return [
-        schedule.name,
-        schedule.script or schedule.workflow or "-",
-        printable(schedule.cron, 40),
-        schedule.timezone,
-        "yes" if schedule.enabled else "no",
-        local_time(view.last_run),
-        view.last_status.value if view.last_status else "-",
-        local_time(view.next_run),
-        printable(trouble, 60) or "-",
+        printable(document["name"], 100),
+        printable(document["script"] or document["workflow"] or "-", 100),
+        printable(document["cronExpression"], 40),
+        printable(document["timezone"], 64),
+        "yes" if document["enabled"] else "no",
+        local_time_of(document["lastRunAt"]),
+        document["lastStatus"] or "-",
+        local_time_of(document["nextRunAt"]),
+        printable(trouble["message"], 60) if trouble else "-",
     ]
 
 

@@ -49,12 +49,3 @@ def given(fields: dict[str, Any]) -> dict[str, Any]:
         for name, value in fields.items()
         if value not in (None, ())
     }
-
-
-def changed(before: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """With the other fields; who names a workflow takes the script away, and the other way round."""
-    after = {**before, **fields}
-    for one, other in (("script", "workflow"), ("workflow", "script")):
-        if one in fields and other not in fields:
-            after.pop(other, None)
-    return after

@@ -137,3 +137,13 @@ def local_time(ms: int | None) -> str:
     if ms is None:
         return "-"
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local_time_of(text: str | None) -> str:
+    """Of a time as documents have it; as it is where no clock shows it, such as a leap second."""
+    if text is None:
+        return "-"
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return text.encode("ascii", "replace").decode()[:40]

@@ -25,11 +25,17 @@ def of_workflow(definition: Definition) -> dict[str, Any]:
         "source": "file" if stored is None else "api",
         "file": workflow.file,
         "version": stored.version if stored else None,
+        "createdAt": time_text(stored.created_at) if stored else None,
+        "createdBy": stored.created_by if stored else None,
         "updatedAt": time_text(stored.updated_at) if stored else None,
         "updatedBy": stored.updated_by if stored else None,
         "steps": [step.name for step in workflow.steps],
         "scripts": sorted({step.script for step in workflow.steps}),
     }
+
+
+def details_of(definition: Definition) -> dict[str, Any]:
+    return {**of_workflow(definition), "definition": dict(definition.workflow.document)}
 
 
 def run_in_list(run: WorkflowRun) -> dict[str, Any]:
@@ -63,6 +69,8 @@ def of_run(run: WorkflowRun, tasks: Mapping[str, Task]) -> dict[str, Any]:
 
 
 def _step(state: StepState, task: Task | None) -> dict[str, Any]:
+    from worker.cli.document import in_list
+
     return {
         "name": state.name,
         "status": state.status.value,
@@ -71,8 +79,7 @@ def _step(state: StepState, task: Task | None) -> dict[str, Any]:
         "attempt": state.attempt,
         "kept": state.kept,
         "taskId": state.task,
-        "taskStatus": task.status.value if task else None,
-        "worker": task.runs[-1].worker if task else None,
         "startedAt": time_text(state.started_at),
         "finishedAt": time_text(state.finished_at),
+        "task": in_list(task) if task else None,
     }

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from worker.cli import exit_codes
 from worker.cli.options import json_option, payload_options
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
-    from worker.model import Task
-    from worker.model.workflow_run import WorkflowRun
-    from worker.workflows.definitions import Definition
+    from worker.cli.door import Site
+    from worker.cli.workflow_door import Started, WorkflowDoor
+    from worker.workflows.workflow import Workflow
+
+_T = TypeVar("_T")
 
 
 @click.group("workflows")
@@ -36,8 +41,8 @@ def command() -> None:
 
 @command.command("list")
 @json_option("{workflows}")
-@click.pass_obj
-def list_workflows(home: Path, as_json: bool) -> int:
+@pass_site
+def list_workflows(site: Site, as_json: bool) -> int:
     """List the workflows by name, those of files and those that were saved through the API.
 
     \b
@@ -46,9 +51,8 @@ def list_workflows(home: Path, as_json: bool) -> int:
       penstock workflows list --json | jq -r '.workflows[].name'
     """
     from worker.cli.terminal import print_json, table
-    from worker.cli.workflow_document import of_workflow
 
-    found = [of_workflow(definition) for definition in asyncio.run(_definitions(home))]
+    found = _asked(site, lambda workflows: workflows.list())
     if as_json:
         print_json({"workflows": found})
         return exit_codes.COMPLETED
@@ -56,7 +60,7 @@ def list_workflows(home: Path, as_json: bool) -> int:
 
     rows = [
         [
-            one["name"],
+            printable(one["name"], 100),
             one["source"],
             "yes" if one["enabled"] else "no",
             str(len(one["steps"])),
@@ -71,8 +75,8 @@ def list_workflows(home: Path, as_json: bool) -> int:
 @command.command("show")
 @click.argument("name", metavar="NAME|RUN")
 @json_option("the workflow, or the run,")
-@click.pass_obj
-def show(home: Path, name: str, as_json: bool) -> int:
+@pass_site
+def show(site: Site, name: str, as_json: bool) -> int:
     """Show a workflow with its steps, or a run with what became of each step.
 
     A name that is both is the workflow's.
@@ -82,15 +86,15 @@ def show(home: Path, name: str, as_json: bool) -> int:
       penstock workflows show release
       penstock workflows show 6f1c2f0e-... --json | jq '.steps[] | {name, status}'
     """
-    definition, run, tasks = asyncio.run(_either(home, name))
     from worker.cli.terminal import print_json
-    from worker.cli.workflow_document import of_run, of_workflow
 
-    if run is not None:
-        print_json(of_run(run, tasks)) if as_json else _show_run(run, tasks)
-    elif definition is not None:
-        whole = {**of_workflow(definition), "definition": dict(definition.workflow.document)}
-        print_json(whole) if as_json else _show_workflow(whole, definition)
+    workflow, run = _asked(site, lambda workflows: _either(workflows, name))
+    if as_json:
+        print_json(run or workflow)
+    elif run is not None:
+        _show_run(run)
+    elif workflow is not None:
+        _show_workflow(workflow)
     return exit_codes.COMPLETED
 
 
@@ -103,8 +107,8 @@ def show(home: Path, name: str, as_json: bool) -> int:
 )
 @click.option("--limit", type=click.IntRange(1, 200), default=20, help="At most so many [default: 20].")
 @json_option("{runs, next}")
-@click.pass_obj
-def list_runs(home: Path, workflow: str | None, status: str | None, limit: int, as_json: bool) -> int:
+@pass_site
+def list_runs(site: Site, workflow: str | None, status: str | None, limit: int, as_json: bool) -> int:
     """List the runs of workflows, newest first.
 
     \b
@@ -112,26 +116,25 @@ def list_runs(home: Path, workflow: str | None, status: str | None, limit: int, 
       penstock workflows runs
       penstock workflows runs --workflow release --status failed --json
     """
-    from worker.cli.terminal import local_time, print_json, table
-    from worker.cli.workflow_document import run_in_list
+    from worker.cli.terminal import local_time_of, print_json, table
 
-    runs, following = asyncio.run(_runs(home, workflow, status, limit))
+    page = _asked(site, lambda workflows: workflows.runs(workflow, status, limit))
     if as_json:
-        print_json({"runs": [run_in_list(run) for run in runs], "next": following})
+        print_json(page)
         return exit_codes.COMPLETED
     from engine.log.text import printable
 
     rows = [
         [
-            run.id,
-            run.workflow,
-            run.status.value,
-            f"{sum(state.status.final for state in run.steps)}/{len(run.steps)}",
-            local_time(run.created_at),
-            printable(run.principal.name, 40),
-            ", ".join(run.failed_steps),
+            run["runId"],
+            printable(run["workflow"], 100),
+            run["status"],
+            f"{run['stepsDone']}/{run['stepsTotal']}",
+            local_time_of(run["createdAt"]),
+            printable(run["startedBy"], 40),
+            printable(", ".join(run["failedSteps"]), 200),
         ]
-        for run in runs
+        for run in page["runs"]
     ]
     head = ["RUN", "WORKFLOW", "STATUS", "STEPS", "STARTED", "BY", "FAILED"]
     click.echo(table(head, rows, sys.stdout, status=2), color=True)
@@ -144,9 +147,9 @@ def list_runs(home: Path, workflow: str | None, status: str | None, limit: int, 
 @click.option("--id", "run_id", metavar="ID", help="The run's id [default: a new UUID]; the same twice is one run.")
 @click.option("-f", "--follow", is_flag=True, help="Wait for the end, tell of each step, exit by how it ended.")
 @json_option("the id, or with --follow the run,")
-@click.pass_obj
+@pass_site
 def run(
-    home: Path,
+    site: Site,
     name: str,
     parameters: tuple[str, ...],
     source: str | None,
@@ -165,14 +168,14 @@ def run(
       penstock workflows run release -p folder=scripts
       penstock workflows run release -p folder=scripts --follow --json | jq .failedSteps
     """
-    return asyncio.run(_run(home, name, parameters, source, run_id, follow, as_json))
+    return _started(site, lambda workflows: workflows.start(name, parameters, source, run_id), follow, as_json)
 
 
 @command.command("check")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 @json_option("the result")
-@click.pass_obj
-def check(home: Path, files: tuple[str, ...], as_json: bool) -> int:
+@click.pass_context
+def check(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> int:
     """Check workflow files: those of the deployment, or the ones that are named.
 
     Prints each problem as FILE:LINE:COLUMN: POINTER: MESSAGE. Starts nothing and needs no store. Exit code 0 when all
@@ -184,9 +187,11 @@ def check(home: Path, files: tuple[str, ...], as_json: bool) -> int:
       penstock workflows check draft.yaml
     """
     from engine.log.text import printable
+    from worker.cli.site import refuse_server
     from worker.cli.terminal import print_json
 
-    names, problems = _checked(home, files)
+    refuse_server(ctx, "workflows check", kept=False)
+    names, problems = _checked(ctx.find_object(Path) or Path(), files)
     if as_json:
         told = [
             {"file": p.file, "line": p.line, "column": p.column, "pointer": p.pointer, "message": p.message}
@@ -205,8 +210,8 @@ def check(home: Path, files: tuple[str, ...], as_json: bool) -> int:
 @click.argument("name", metavar="NAME|RUN")
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print Mermaid, also on a terminal.")
 @json_option("{mermaid, steps}")
-@click.pass_obj
-def graph(home: Path, name: str, as_mermaid: bool, as_json: bool) -> int:
+@pass_site
+def graph(site: Site, name: str, as_mermaid: bool, as_json: bool) -> int:
     """Draw the graph of a workflow, or of a run with the state of its steps.
 
     Draws on a terminal; prints Mermaid into a pipe or a file. The graph of a file needs no store.
@@ -217,20 +222,23 @@ def graph(home: Path, name: str, as_mermaid: bool, as_json: bool) -> int:
       penstock workflows graph release > release.mmd
     """
     from worker.cli.terminal import print_json
-    from worker.workflows.drive import snapshot
+    from worker.model.workflow_run import StepStatus
     from worker.workflows.graph import drawing, mermaid
 
-    definition, run_, _ = asyncio.run(_either(home, name, file_first=True))
-    statuses = {state.name: state.status for state in run_.steps} if run_ else None
-    assert definition or run_
-    workflow = definition.workflow if definition else snapshot(run_.workflow, run_.definition)  # type: ignore[union-attr]
+    whole = asyncio.run(site.declared_workflow(name))
+    run = None
+    if whole is None:
+        whole, run = _asked(site, lambda workflows: _either(workflows, name))
+    workflow = _workflow(whole or run or {})
     if as_json:
         steps = [{"name": step.name, "script": step.script, "needs": list(step.needs)} for step in workflow.steps]
         print_json({"mermaid": mermaid(workflow), "steps": steps})
     elif as_mermaid or not sys.stdout.isatty():
         click.echo(mermaid(workflow), nl=False)
     else:
-        click.echo(drawing(workflow, statuses), nl=False)
+        statuses = {step.name: StepStatus.WAITING for step in workflow.steps}
+        statuses |= {step["name"]: StepStatus(step["status"]) for step in (run or {}).get("steps", ())}
+        click.echo(drawing(workflow, statuses if run else None), nl=False)
     return exit_codes.COMPLETED
 
 
@@ -238,8 +246,8 @@ def graph(home: Path, name: str, as_mermaid: bool, as_json: bool) -> int:
 @click.argument("run_id", metavar="RUN")
 @click.option("--why", metavar="TEXT", default="", help="Kept with the record and shown to whoever looks.")
 @json_option("{runId, outcome, status}")
-@click.pass_obj
-def cancel(home: Path, run_id: str, why: str, as_json: bool) -> int:
+@pass_site
+def cancel(site: Site, run_id: str, why: str, as_json: bool) -> int:
     """End a run: what runs is cancelled, and no step begins any more.
 
     A run that has ended is left as it is; twice is the same as once. An unknown id: exit code 66.
@@ -250,7 +258,7 @@ def cancel(home: Path, run_id: str, why: str, as_json: bool) -> int:
     """
     from worker.cli.terminal import print_json
 
-    outcome, status = asyncio.run(_cancel(home, run_id, why))
+    outcome, status = _asked(site, lambda workflows: workflows.cancel(run_id, why))
     if as_json:
         print_json({"runId": run_id, "outcome": outcome, "status": status})
     else:
@@ -263,8 +271,8 @@ def cancel(home: Path, run_id: str, why: str, as_json: bool) -> int:
 @click.argument("run_id", metavar="RUN")
 @click.option("-f", "--follow", is_flag=True, help="Wait for the end, as `run --follow`.")
 @json_option("the id, or with --follow the run,")
-@click.pass_obj
-def rerun(home: Path, run_id: str, follow: bool, as_json: bool) -> int:
+@pass_site
+def rerun(site: Site, run_id: str, follow: bool, as_json: bool) -> int:
     """Start a new run from the failed steps of one that has ended, and print its id.
 
     Steps that completed keep their results. The definition is that of the run, also when the workflow was changed
@@ -274,107 +282,44 @@ def rerun(home: Path, run_id: str, follow: bool, as_json: bool) -> int:
     Examples:
       penstock workflows rerun 6f1c2f0e-... --follow
     """
-    return asyncio.run(_rerun(home, run_id, follow, as_json))
+    return _started(site, lambda workflows: workflows.rerun(run_id), follow, as_json)
 
 
-async def _definitions(home: Path) -> list[Definition]:
-    from worker.cli.workflow_running import place_of
+def _asked(site: Site, call: Callable[[WorkflowDoor], Awaitable[_T]]) -> _T:
+    async def main() -> _T:
+        async with site.workflows() as workflows:
+            return await call(workflows)
 
-    async with place_of(home) as place:
-        return list(await place.definitions.all())
-
-
-async def _either(
-    home: Path, name: str, *, file_first: bool = False
-) -> tuple[Definition | None, WorkflowRun | None, dict[str, Task]]:
-    """The workflow of that name, else the run with that id and its tasks."""
-    from worker.cli.workflow_running import place_of, run_of, tasks_of
-
-    if file_first:
-        from worker.daemons.wiring import open_deployment
-        from worker.workflows.definitions import Definition
-        from worker.workflows.load import load_workflows
-
-        files = load_workflows(home, open_deployment(home).catalog.scripts)
-        if name in files:
-            return Definition(files[name]), None, {}
-    async with place_of(home) as place:
-        definition = await place.definitions.get(name)
-        if definition is not None:
-            return definition, None, {}
-        run = await run_of(place, name)
-        return None, run, await tasks_of(place, run)
+    return asyncio.run(main())
 
 
-async def _runs(
-    home: Path, workflow: str | None, status: str | None, limit: int
-) -> tuple[tuple[WorkflowRun, ...], str | None]:
-    from worker.cli.workflow_running import place_of
-    from worker.model.workflow_run import WorkflowStatus
-
-    async with place_of(home) as place:
-        wanted = WorkflowStatus(status) if status else None
-        page = await place.runs.page(workflow=workflow, status=wanted, limit=limit)
-        return page.runs, page.next
+async def _either(workflows: WorkflowDoor, name: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The workflow of that name, else the run with that id."""
+    found = await workflows.find(name)
+    return (found, None) if found is not None else (None, await workflows.run(name))
 
 
-async def _run(
-    home: Path,
-    name: str,
-    parameters: tuple[str, ...],
-    source: str | None,
-    run_id: str | None,
-    follow: bool,
-    as_json: bool,
-) -> int:
-    from worker.cli.workflow_running import begin, place_of
-
-    async with place_of(home) as place:
-        started = await begin(place, name, parameters, source, run_id)
-        return await _told(place, started.run_id, started.created, follow, as_json)
-
-
-async def _rerun(home: Path, run_id: str, follow: bool, as_json: bool) -> int:
-    from worker.cli.workflow_running import again, place_of
-
-    async with place_of(home) as place:
-        started = await again(place, run_id)
-        return await _told(place, started.run_id, started.created, follow, as_json)
-
-
-async def _told(place: Any, run_id: str, created: bool, follow: bool, as_json: bool) -> int:
+def _started(site: Site, start: Callable[[WorkflowDoor], Awaitable[Started]], follow: bool, as_json: bool) -> int:
     from worker.cli.notice import notice
     from worker.cli.terminal import print_json
-    from worker.cli.workflow_document import of_run
-    from worker.cli.workflow_running import end_of, exit_code_of, tasks_of
+    from worker.cli.workflow_following import end_of, exit_code_of
 
-    if not follow:
-        print_json({"runId": run_id, "created": created}) if as_json else click.echo(run_id)
-        return exit_codes.COMPLETED
-    notice(f"workflow run {run_id}")
-    try:
-        run = await end_of(place, run_id, notice)
-    except asyncio.CancelledError:
-        notice(f"not following any more; the run goes on: penstock workflows show {run_id}")
-        raise
-    tasks = await tasks_of(place, run)
-    print_json(of_run(run, tasks)) if as_json else _show_run(run, tasks)
-    return exit_code_of(run)
+    async def begin(workflows: WorkflowDoor) -> int:
+        started = await start(workflows)
+        if not follow:
+            told = {"runId": started.run_id, "created": started.created}
+            print_json(told) if as_json else click.echo(started.run_id)
+            return exit_codes.COMPLETED
+        notice(f"workflow run {started.run_id}")
+        try:
+            run = await end_of(workflows, started.run_id, notice)
+        except asyncio.CancelledError:
+            notice(f"not following any more; the run goes on: penstock workflows show {started.run_id}")
+            raise
+        print_json(run) if as_json else _show_run(run)
+        return exit_code_of(run)
 
-
-async def _cancel(home: Path, run_id: str, why: str) -> tuple[str, str]:
-    from worker.cli.local import entry, local_principal, record
-    from worker.cli.workflow_running import place_of, run_of
-    from worker.workflows.stop import stop
-
-    async with place_of(home) as place:
-        run = await run_of(place, run_id)
-        outcome, status = await stop(run.id, runs=place.runs, driver=place.driver, by=local_principal().name, why=why)
-        done = outcome in ("requested", "already")
-        told = entry("workflows.cancel", run.id, done=done, detail=outcome)
-        await record(place.deployment.settings, place.store, [told])
-        now = await place.runs.get(run.id)
-        return outcome, (now.status if now else status or run.status).value
+    return _asked(site, begin)
 
 
 def _checked(home: Path, files: tuple[str, ...]) -> tuple[list[str], list[Any]]:
@@ -398,7 +343,14 @@ def _checked(home: Path, files: tuple[str, ...]) -> tuple[list[str], list[Any]]:
     return [] if problems else names, problems
 
 
-def _show_workflow(whole: dict[str, Any], definition: Definition) -> None:
+def _workflow(whole: dict[str, Any]) -> Workflow:
+    """Of the definition in the document of a workflow, or of a run. Raises DeclarationError for what is none."""
+    from worker.workflows.drive import snapshot
+
+    return snapshot(whole.get("name") or whole["workflow"], json.dumps(whole["definition"]))
+
+
+def _show_workflow(whole: dict[str, Any]) -> None:
     from engine.log.text import printable
     from worker.workflows.graph import drawing
 
@@ -408,38 +360,36 @@ def _show_workflow(whole: dict[str, Any], definition: Definition) -> None:
             text = ", ".join(value) if isinstance(value, list) else str(value)
             click.echo(f"{key + ':':<14}{printable(text, 4000)}")
     click.echo("steps:")
-    for line in drawing(definition.workflow).splitlines():
+    for line in drawing(_workflow(whole)).splitlines():
         click.echo(f"  {printable(line, 4000)}")
 
 
-def _show_run(run: WorkflowRun, tasks: dict[str, Task]) -> None:
+def _show_run(run: dict[str, Any]) -> None:
     from engine.log.text import printable
-    from worker.cli.terminal import local_time, painted_status, table
+    from worker.cli.terminal import local_time_of, painted_status, table
 
-    click.echo(f"{'run:':<12}{run.id}")
-    click.echo(f"{'workflow:':<12}{run.workflow}")
-    click.echo(f"{'status:':<12}{painted_status(run.status.value, sys.stdout)}", color=True)
-    if run.failed_steps:
-        click.echo(f"{'failed:':<12}{', '.join(run.failed_steps)}")
-    click.echo(f"{'started:':<12}{local_time(run.created_at)} by {printable(run.principal.name, 100)}")
-    if run.cancel:
-        why = f": {printable(run.cancel.why, 500)}" if run.cancel.why else ""
-        click.echo(f"{'cancelled:':<12}by {printable(run.cancel.by, 100)}{why}")
-    if run.rerun_of:
-        click.echo(f"{'repeats:':<12}{run.rerun_of}")
-    rows = []
-    for state in run.steps:
-        task = tasks.get(state.task or "")
-        rows.append(
-            [
-                state.name,
-                state.status.value,
-                state.reason or "-",
-                str(state.attempt + 1) if state.task else "-",
-                (state.task or "-") + (" (kept)" if state.kept else ""),
-                printable((task.runs[-1].worker if task else None) or "-", 40),
-                printable(state.message, 80),
-            ]
-        )
+    click.echo(f"{'run:':<12}{run['runId']}")
+    click.echo(f"{'workflow:':<12}{printable(run['workflow'], 100)}")
+    click.echo(f"{'status:':<12}{painted_status(run['status'], sys.stdout)}", color=True)
+    if run["failedSteps"]:
+        click.echo(f"{'failed:':<12}{printable(', '.join(run['failedSteps']), 4000)}")
+    click.echo(f"{'started:':<12}{local_time_of(run['createdAt'])} by {printable(run['startedBy'], 100)}")
+    if run["cancel"]:
+        why = f": {printable(run['cancel']['why'], 500)}" if run["cancel"]["why"] else ""
+        click.echo(f"{'cancelled:':<12}by {printable(run['cancel']['by'], 100)}{why}")
+    if run["rerunOf"]:
+        click.echo(f"{'repeats:':<12}{printable(run['rerunOf'], 100)}")
+    rows = [
+        [
+            printable(step["name"], 100),
+            step["status"],
+            printable(step["reason"] or "-", 100),
+            str(step["attempt"] + 1) if step["taskId"] else "-",
+            printable(step["taskId"] or "-", 100) + (" (kept)" if step["kept"] else ""),
+            printable((step["task"] or {}).get("worker") or "-", 40),
+            printable(step["message"] or "", 80),
+        ]
+        for step in run["steps"]
+    ]
     head = ["STEP", "STATUS", "REASON", "ATTEMPT", "TASK", "WORKER", "MESSAGE"]
     click.echo(table(head, rows, sys.stdout, status=1), color=True)

@@ -11,3 +11,8 @@ def known_time(ms: int) -> str:
 
 def time_text(ms: int | None) -> str | None:
     return None if ms is None else known_time(ms)
+
+
+def ms_of(text: str) -> int:
+    """The counterpart of `known_time`. Raises ValueError for what is no such time."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -15,9 +14,12 @@ from worker.cli import exit_codes
 from worker.cli.failure import Failure
 from worker.cli.moment import Moment, MomentType
 from worker.cli.options import script_argument
-from worker.cli.registry.acting import acting, folder_only
+from worker.cli.registry.asked import asked
+from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
+    from worker.cli.door import Site
+    from worker.cli.registry.registry_door import RegistryDoor
     from worker.model.registration import Registration
 
 _KEY_BYTES = 64 * 1024
@@ -35,11 +37,12 @@ _KEY_BYTES = 64 * 1024
 @click.option("--for", "ttl", metavar="DURATION", type=MomentType(after=True), help="It ends after that long.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--print", "shown", is_flag=True, help="Print the approval instead of keeping it in the store.")
-@click.pass_context
-def command(ctx: click.Context, script: str, key_file: Path, ttl: Moment | None, yes: bool, shown: bool) -> int:
+@pass_site
+def command(site: Site, script: str, key_file: Path, ttl: Moment | None, yes: bool, shown: bool) -> int:
     """Approve the newest version of a registered script.
 
-    Shows what it declares, holds the file here against the SHA-256 that was registered, asks, and signs. Workers whose
+    Shows what it declares, holds the file here against the SHA-256 that was registered, asks, and signs. The file of a
+    server's script is not here: look at it there. Workers whose
     operator named the public key then run this version, as long as the file is what it was. It can also be sent by
     POST /scripts/NAME/approvals.
 
@@ -49,47 +52,23 @@ def command(ctx: click.Context, script: str, key_file: Path, ttl: Moment | None,
       openssl pkey -in approve-key.pem -pubout -out config/approve-key.pub
       penstock scripts approve rotate-logs --key-file approve-key.pem --for 90d
     """
-    from worker.operations.register import approve
+    from worker.cli.local import local_principal
 
-    folder_only(ctx)
-    home = ctx.find_object(Path) or Path()
+    async def act(registry: RegistryDoor) -> None:
+        found = await registry.to_approve(script)
+        if not shown:
+            _show(found)
+        if not yes and not shown and not click.confirm("Approve this?", err=True):
+            raise click.Abort
+        text = _signed(found, key_file, local_principal().name, ttl)
+        if shown:
+            click.echo(text)
+            return
+        await registry.approve(found, text)
+        click.echo(f"approved: {script} version {found.version}")
 
-    async def act() -> None:
-        async with acting(home) as a:
-            found = await a.registered.registry.get(script)
-            _check_file(found, home)
-            if not shown:
-                _show(found)
-            if not yes and not shown and not click.confirm("Approve this?", err=True):
-                raise click.Abort
-            text = _signed(found, key_file, a.by, ttl)
-            if shown:
-                click.echo(text)
-                return
-            await approve(script, text, a.registered)
-            await a.record("scripts.approve", script, f"version {found.version}, digest {found.digest}")
-            click.echo(f"approved: {script} version {found.version}")
-
-    asyncio.run(act())
+    asked(site, act)
     return 0
-
-
-def _check_file(found: Registration, home: Path) -> None:
-    """Whoever approves looks at this file, and what is signed is what was registered."""
-    from engine.errors import DeclarationError
-    from worker.config.available import inspect
-
-    if found.path is None:
-        return
-    try:
-        _, digest = inspect(home, found.path)
-    except DeclarationError as error:
-        raise Failure(exit_codes.DATA, f"{found.path}: {error.problems[0].message}") from None
-    if digest != found.sha256:
-        raise Failure(
-            exit_codes.DATA,
-            f"{found.path} has changed since version {found.version} was registered; update the script first",
-        )
 
 
 def _show(found: Registration) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.cli.options import script_argument
-from worker.cli.registry.acting import acting, folder_only
+from worker.cli.registry.asked import asked
+from worker.cli.site import pass_site
+
+if TYPE_CHECKING:
+    from worker.cli.door import Site
 
 
 @click.command("delete")
 @script_argument()
-@click.pass_context
-def command(ctx: click.Context, script: str) -> int:
+@pass_site
+def command(site: Site, script: str) -> int:
     """Remove a registered script; its versions can still be read.
 
     Tasks that wait for it end as exception, script-disabled. Scripts of config/scripts/ cannot be removed so.
@@ -23,15 +26,6 @@ def command(ctx: click.Context, script: str) -> int:
     Examples:
       penstock scripts delete rotate-logs
     """
-    from worker.operations.register import unregister
-
-    folder_only(ctx)
-
-    async def act() -> int:
-        async with acting(ctx.find_object(Path) or Path()) as a:
-            made = await unregister(script, a.by, a.registered)
-            await a.record("scripts.delete", script, f"version {made.version}")
-            return made.version
-
-    click.echo(f"{script} is removed, by version {asyncio.run(act())}")
+    version = asked(site, lambda registry: registry.delete(script))
+    click.echo(f"{script} is removed, by version {version}")
     return 0

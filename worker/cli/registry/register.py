@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from worker.cli.options import json_option
-from worker.cli.registry.acting import acting, folder_only, version_document
+from worker.cli.registry.asked import asked
 from worker.cli.registry.declaring import declaration, declaring
+from worker.cli.site import pass_site
+
+if TYPE_CHECKING:
+    from worker.cli.door import Site
 
 
 @click.command("register")
 @click.option("--name", metavar="NAME", help="What it is called [default: as its file].")
 @declaring
 @json_option("the version that was made")
-@click.pass_context
-def command(ctx: click.Context, /, name: str | None, as_json: bool, **declared: Any) -> int:
+@pass_site
+def command(site: Site, /, name: str | None, as_json: bool, **options: Any) -> int:
     """Register a script: a file below scripts/, or a body.
 
     PATH is relative to the deployment. That it is registered does not mean that it runs: workers run what
@@ -31,27 +35,22 @@ def command(ctx: click.Context, /, name: str | None, as_json: bool, **declared: 
       penstock scripts register --name hello --body hello.sh --type bash
     """
     from worker.config.available import slug
-    from worker.operations.register import register
 
-    folder_only(ctx)
-    asked = declaration(**declared)
-    path = str(asked.get("path") or declared["body"] or "")
-    called = name or asked.pop("name", None) or slug(Path(path).stem) or ""
-
-    async def act() -> Any:
-        async with acting(ctx.find_object(Path) or Path()) as a:
-            made = await register(str(called), asked, a.by, a.registered, a.settings)
-            await a.record("scripts.register", made.name, f"version {made.version}")
-            return made
-
-    tell(asyncio.run(act()), as_json)
+    declared = declaration(**options)
+    path = str(declared.get("path") or options["body"] or "")
+    called = str(name or declared.pop("name", None) or slug(Path(path).stem) or "")
+    tell(asked(site, lambda registry: registry.register(called, declared)), as_json)
     return 0
 
 
-def tell(made: Any, as_json: bool) -> None:
-    if as_json:
-        from worker.cli.terminal import print_json
+def tell(made: dict[str, Any], as_json: bool, *, whole: bool = False) -> None:
+    from engine.log.text import printable
+    from worker.cli.terminal import print_json
 
-        print_json(version_document(made))
-    else:
-        click.echo(f"{made.name} version {made.version}, digest {made.digest}")
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{printable(made['name'], 100)} version {made['version']}, digest {made['digest']}")
+    if whole:
+        for line in json.dumps(made["declaration"], indent=2, ensure_ascii=False).splitlines():
+            click.echo(f"  {printable(line, 4000)}")
