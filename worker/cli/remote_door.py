@@ -192,7 +192,7 @@ class RemoteDoor:
         asked = json.loads(request.payload)
         timeout = {"timeout": asked.pop("maxRunTime")} if "maxRunTime" in asked else {}
         body = {**asked, **timeout, "id": request.task_id, "tags": list(request.options.tags)}
-        target = _part(str(request.options.target or "_any").replace(" ", ","))
+        target = part(str(request.options.target or "_any").replace(" ", ","))
         path = f"/workers/{target}/{request.script}"
         found = await self._client.post(path, body, {"async": "true"}, again=True)
         task_id, created = self._client.read(lambda: remote_values.accepted(found))

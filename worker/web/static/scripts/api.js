@@ -1,7 +1,7 @@
 // Api: calls of the HTTP API, with JSON both ways. Every refusal is an ApiProblem; nothing is tried twice.
 
 export const BASE = "/api/v1";
-const CHANGES = new Set(["POST", "PUT", "DELETE"]);
+const CHANGES = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
 let token = null;
 let onLoggedOut = () => {};
