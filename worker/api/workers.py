@@ -23,7 +23,7 @@ from worker.api.worker_documents import (
     of_worker,
 )
 from worker.model.worker import Worker
-from worker.operations.fleet import ask, fleet
+from worker.operations.fleet import ask, fleet, that_run
 from worker.store import InvalidName
 from worker.store.worker_asks import MOST_LINES, PATIENCE_S, WorkerAsks
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
@@ -39,17 +39,25 @@ async def list_workers(
     here: Here,
     caller: Asker,
     state: Annotated[StateName | None, Query(description="Only those.")] = None,
+    script: Annotated[str | None, Query(pattern=r"^[!-~]{1,200}$", description="Only those that run it.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
     cursor: Annotated[
         str | None, Query(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$", description="`next` of a page.")
     ] = None,
 ) -> WorkerList:
     """The workers by name, also those that are gone, and what those of one queue disagree on."""
+    if script is not None:
+        caller.needs(f"scripts:read:{script}")
     found = await fleet(Workers(here.redis))
+    runs = None if script is None else await that_run(Workers(here.redis), script)
     readable = [worker for worker in found.workers if caller.principal.may(f"workers:read:{worker.name}")]
     if not readable:
         caller.needs("workers:read")
-    chosen = [worker for worker in readable if state is None or worker.state == state]
+    chosen = [
+        worker
+        for worker in readable
+        if (state is None or worker.state == state) and (runs is None or worker.name in runs)
+    ]
     rest = [worker for worker in chosen if cursor is None or worker.name > cursor]
     names = {worker.name for worker in readable}
     told = [

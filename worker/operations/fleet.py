@@ -31,6 +31,14 @@ async def fleet(workers: Workers) -> Fleet:
     return Fleet(found, conflicts(await workers.list(admits=True)))
 
 
+async def that_run(workers: Workers, script: str) -> frozenset[str]:
+    """The names of the workers that have the script, whatever their state. Raises StoreUnavailable."""
+    found = await workers.list(admits=True)
+    return frozenset(
+        worker.name for worker in found if any(admitted.script == script for admitted in worker.admits or ())
+    )
+
+
 async def ask(workers: Workers, name: str, verb: str, *, by: str, why: str = "") -> Worker:
     """The worker as it is now; what it does about it shows in its state. Asking twice is asking once.
 

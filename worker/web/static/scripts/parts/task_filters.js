@@ -10,12 +10,13 @@ const TRIGGERS = ["api", "cli", "schedule", "workflow", "celery"];
 const MORE = [
   { name: "reason", label: "Reason", hint: "such as exit-code" },
   { name: "worker", label: "Worker" },
+  { name: "parent", label: "Part of task" },
   { name: "workflow", label: "Workflow run" },
   { name: "tag", label: "Tags", hint: "all of them, separated by commas" },
   { name: "since", label: "Recorded since", type: "datetime-local" },
   { name: "until", label: "Recorded before", type: "datetime-local" },
 ];
-const LISTS = new Set(["script", "reason", "worker", "workflow", "tag"]);
+const LISTS = new Set(["script", "reason", "worker", "parent", "workflow", "tag"]);
 
 /** `changed()` is called when another list is wanted. Returns `{node, values, any, clear, counted, complain}`. */
 export function taskFilters(query, changed) {

@@ -10,6 +10,7 @@ import { runOptions } from "../parts/run_options.js";
 import { scriptFacts } from "../parts/script_facts.js";
 import { scriptVersions } from "../parts/script_versions.js";
 import { tabs } from "../parts/tabs.js";
+import { targetPicker } from "../parts/target_picker.js";
 import { toast, toastProblem } from "../parts/toast.js";
 import { linkOf, prefilled } from "../prefill.js";
 import { navigate, path } from "../router.js";
@@ -62,6 +63,7 @@ function runForm({ script, document, query, at, signal }) {
     signal,
   });
   const options = runOptions();
+  const target = targetPicker(script.name, query.getAll("target"), signal);
   const complaint = h("p.note.bad", { role: "alert", hidden: !given.problem }, given.problem ?? "");
   const outcome = h("div", { role: "status" });
   const run = h("button.primary", { type: "submit" }, "Run");
@@ -76,12 +78,15 @@ function runForm({ script, document, query, at, signal }) {
     if (off || run.getAttribute("aria-disabled") === "true") return;
     complain("");
     options.clear();
+    target.clear();
     busy(true);
     try {
       const text = await form.ready();
       if (text === null) return;
       if (route === "execute" && !(await confirmed(document, script))) return;
-      const body = `{"payload":${text},${options.text()}"idempotencyKey":${JSON.stringify(keyFor(route + text + options.text()))}}`;
+      if (!(await target.confirmed())) return;
+      const more = options.text() + target.text();
+      const body = `{"payload":${text},${more}"idempotencyKey":${JSON.stringify(keyFor(route + text + more))}}`;
       const watch = may("tasks:read");
       const answer = await request("POST", `${at}/${route}`, { text: body, query: watch ? { async: true } : {}, signal });
       const task = await answer.json();
@@ -92,7 +97,7 @@ function runForm({ script, document, query, at, signal }) {
       if (signal.aborted) return;
       const told = ofPayload(problem);
       if (told) form.refuse(told);
-      else if (!options.refuse(problem)) complain([problem.message, ...(problem.errors ?? []).map((each) => each.message)].join(": "));
+      else if (!options.refuse(problem) && !target.refuse(problem)) complain([problem.message, ...(problem.errors ?? []).map((each) => each.message)].join(": "));
     } finally {
       busy(false);
     }
@@ -139,7 +144,7 @@ function runForm({ script, document, query, at, signal }) {
       // A secret does not belong into an address.
       script.hasSecrets ? null : h("button.quiet", { type: "button", onclick: copyLink }, "Copy link"))),
   off ? h("p.note.warn", off) : null,
-  complaint, form.element, options.element, h("div.row", buttons), outcome);
+  complaint, form.element, target.element, options.element, h("div.row", buttons), outcome);
 }
 
 function whyNot(script, allowed) {

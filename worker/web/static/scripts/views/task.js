@@ -11,6 +11,7 @@ import { inLink, pretty, readJson } from "../parts/json_text.js";
 import { shownText } from "../parts/shown_text.js";
 import { taskLog } from "../parts/task_log.js";
 import { history, timeline } from "../parts/timeline.js";
+import { workerResults } from "../parts/worker_results.js";
 import { toast, toastProblem } from "../parts/toast.js";
 import { navigate, path } from "../router.js";
 import { may, mayAny } from "../session.js";
@@ -46,6 +47,8 @@ class TaskView {
     const wanted = Number(query.get("run") ?? Number.NaN);
     this.run = task.runs.some((run) => run.runId === wanted) ? wanted : task.runId;
     this.compared = h("div.stack");
+    // One that stands for those of several workers runs nothing itself.
+    this.several = task.results ? workerResults(signal) : null;
     this.other = h("input", { id: "compare-with", name: "with", required: true, value: query.get("compare") ?? "", autocomplete: "off", spellcheck: "false" });
     const { head, facts, runs, payload, artifacts } = this.places;
     this.element = h(
@@ -53,21 +56,26 @@ class TaskView {
       head,
       this.status,
       h("section.card", { "aria-label": "Facts" }, facts),
+      this.several ? section("Workers", this.several.element) : null,
       section("Runs", runs),
-      section("Log", this.log),
+      this.several ? null : section("Log", this.log),
       section("Payload", payload),
-      section("Artifacts", artifacts),
+      this.several ? null : section("Artifacts", artifacts),
       section("Compare with another task", this.compareForm(), this.compared),
     );
     this.draw();
   }
 
   start() {
-    this.showLog();
+    if (!this.several) this.showLog();
     if (this.other.value) this.compare();
-    follow("*", (event) => (event.kind === "gap" || event.taskId === this.task.taskId) && this.again(), this.signal);
+    follow("*", (event) => (event.kind === "gap" || this.isAbout(event.taskId)) && this.again(), this.signal);
     const ticking = setInterval(() => !this.over && this.drawRuns(), TICK_MS);
     this.signal.addEventListener("abort", () => (clearInterval(ticking), clearTimeout(this.timer)));
+  }
+
+  isAbout(id) {
+    return id === this.task.taskId || Boolean(this.task.results?.some((each) => each.taskId === id));
   }
 
   get over() {
@@ -112,6 +120,7 @@ class TaskView {
     replace(this.places.head, this.head());
     if (held) this.places.head.querySelector(`[data-verb="${held}"]`)?.focus();
     replace(this.places.facts, facts(task));
+    this.several?.draw(task);
     this.drawRuns();
     const shown = pretty(task.payload);
     if (shown !== this.payload) replace(this.places.payload, shownText((this.payload = shown), "Payload"));
@@ -151,7 +160,8 @@ class TaskView {
   head() {
     const { task } = this;
     const executes = may(`scripts:execute:${task.script}`);
-    const edited = `${path("/scripts/:name", { name: task.script })}?payload=${inLink(task.payload)}`;
+    const target = (task.target ?? "").split(" ").filter(Boolean).map((each) => `&target=${encodeURIComponent(each)}`).join("");
+    const edited = `${path("/scripts/:name", { name: task.script })}?payload=${inLink(task.payload)}${target}`;
     return h(
       "div.spread",
       h("div.row", h("h1", "Task ", h("span.mono", task.taskId)), badge(task.status), task.dryRun ? h("span.tag", "dry run") : null),
@@ -228,6 +238,8 @@ function facts(task) {
     ["Signal", task.signal],
     ["Submitted", task.createdAt && [timeAt(task.createdAt), " (", timeAgo(task.createdAt), ")"]],
     ["By", [task.submittedBy ?? task.trigger, task.submittedFrom ? ` from ${task.submittedFrom}` : "", ` through ${task.trigger}`]],
+    ["For", task.target === "_all" ? "all workers" : task.target],
+    ["Part of", task.parent && link(path("/tasks/:id", { id: task.parent }), task.parent)],
     ["Queue", task.queue],
     ["Priority", task.priority || null],
     ["Tags", task.tags.length ? h("span.row", task.tags.map((tag) => h("span.tag", tag))) : null],

@@ -46,7 +46,7 @@ export async function show(root, params, query, signal) {
       },
       { label: "Recorded", cell: (task) => timeAgo(task.createdAt) },
       { label: "Took", className: "number", cell: (task) => duration(task.durationMs) },
-      { label: "Worker", className: "clip minor", cell: (task) => task.worker },
+      { label: "Worker", className: "clip minor", cell: (task) => task.worker ?? (task.target === "_all" ? "all" : task.target) },
       { label: "By", className: "clip minor", cell: (task) => task.submittedBy ?? task.trigger },
     ],
   });

@@ -10,7 +10,7 @@ const AT_ONCE = 6;
 // Beyond this it says "99+": nobody counts further.
 const MOST = 100;
 // What an event cannot tell of: whether the task has this tag, say.
-const UNTOLD = ["reason", "trigger", "worker", "workflow", "tag", "since", "until", "q"];
+const UNTOLD = ["reason", "trigger", "worker", "parent", "workflow", "tag", "since", "until", "q"];
 
 /**
  * `values()` are the filters, `page(cursor, signal)` reads a page, `told({waiting})` is called after each change.

@@ -117,7 +117,7 @@ export async function show(root, { name }, query, signal) {
   }
 
   await look();
-  replace(root, head, h("section.card", { "aria-label": "State" }, wishes, facts), h("section.card", h("h2", "Running now"), tasks), scripts.node);
+  replace(root, head, h("section.card", { "aria-label": "State" }, wishes, facts), h("section.card", h("h2", "Running now"), tasks, may("tasks:read") ? h("a", { href: `/tasks?worker=${part(name)}` }, "All its tasks") : null), scripts.node);
   const timer = setInterval(
     paced(
       () =>
