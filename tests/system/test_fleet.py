@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import redis
 from tests.system import zygote
 from tests.system.conftest import environment
 from tests.system.site import Site, eventually
+from worker.broker import RedisPublisher
 from worker.embedded import Embedded
+from worker.model.target import queue_of
 from worker.model.worker import Pulse, Worker, WorkerCard, WorkerProcess
 from worker.operations.fleet import ask, fleet
 from worker.store.workers import UnknownWorker, Workers
@@ -219,9 +222,21 @@ def test_the_commands_list_and_ask(site: Site) -> None:
     }.items():
         done = zygote.run(["-C", str(site.folder), "workers", *arguments], stdin=b"", timeout_s=20, **where(site))
         assert done[0] == code, done
+    penstock(site, "workers", "undrain", "seven")
+    running = site.send("slow")
+    shows(site, "seven", "busy")
+    with ThreadPoolExecutor(1) as aside:
+        draining = aside.submit(penstock, site, "workers", "drain", "seven", "--wait")
+        shows(site, "seven", "draining")
+        assert not draining.done()
+        (site.folder / f"go-{running}").touch()
+        assert draining.result() == "seven: drain asked for\nseven: drained\n"
     end(worker)
+    own = queue_of("seven")
+    site.ask(lambda store: RedisPublisher(store.broker).publish("step", "nobodys", own))
     penstock(site, "workers", "remove", "seven")
     assert seen(site, "seven") is None
+    assert site.ask(lambda store: store.broker.exists(own, f"_kombu.binding.{own}")) == 0
 
 
 def test_the_end_of_a_workers_own_log_is_read_from_afar(site: Site) -> None:

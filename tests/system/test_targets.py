@@ -222,6 +222,11 @@ def test_the_command_line_groups_by_worker_and_ends_with_the_worst(fleet: Fleet)
     assert [(result["worker"], result["exitCode"]) for result in done.json["results"]] == [("w2", 1), ("w3", 2)]
     shown = home.penstock("show", done.json["taskId"])
     assert "zone:eu" in shown.out and all(f"{name} " in shown.out for name in ("w2", "w3"))
+    said = home.penstock(
+        "logs", "--tail", "1", home.penstock("run", "say", "--target", "group:web", "--json").json["taskId"]
+    )
+    assert (said.code, len(said.out.splitlines()), said.err) == (0, 2, "")
+    assert [line.partition(" ")[0] for line in said.out.splitlines()] == ["[w1]", "[w2]"]
     nobody = home.penstock("run", "say", "--target", "w9")
     assert nobody.code == 66 and "w9" in nobody.err and "w1" in nobody.err
     unasked = home.penstock("submit", "say", "--target", "_all")

@@ -23,7 +23,7 @@ from worker.api.worker_documents import (
     of_worker,
 )
 from worker.model.worker import Worker
-from worker.operations.fleet import ask, fleet, that_run
+from worker.operations.fleet import ask, fleet, remove, that_run
 from worker.store import InvalidName
 from worker.store.worker_asks import MOST_LINES, PATIENCE_S, WorkerAsks
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
@@ -140,7 +140,7 @@ async def remove_worker(name: str, request: Request, here: Here, caller: Asker) 
     """Forget a worker that is gone, and what was asked of it."""
     caller.needs(f"workers:write:{name}")
     try:
-        await Workers(here.redis).remove(name)
+        await remove(Workers(here.redis), here.publisher, name)
     except (UnknownWorker, InvalidName):
         raise _unknown() from None
     except WorkerLives:

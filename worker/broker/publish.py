@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from worker.broker.delivery import HINT_HEADER
 from worker.broker.envelope import TASK_PREFIX, seal
-from worker.broker.kombu_redis import list_key, list_keys
+from worker.broker.kombu_redis import binding, list_key, list_keys
 from worker.broker.source import BrokerAway
 from worker.model.target import worker_of
 
@@ -30,6 +30,9 @@ class Publisher(Protocol):
 
     async def waiting(self, queue: str) -> int:
         """How many messages lie in the queue that nobody has taken yet. Raises BrokerAway."""
+
+    async def drop(self, queue: str) -> None:
+        """Remove a queue that nobody will consume any more, and what lies in it. Raises BrokerAway."""
 
 
 class RedisPublisher:
@@ -56,6 +59,12 @@ class RedisPublisher:
         except (RedisError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
 
+    async def drop(self, queue: str) -> None:
+        try:
+            await self._redis.unlink(binding(queue)[0], *list_keys(queue))
+        except (RedisError, OSError) as error:
+            raise BrokerAway(str(error) or type(error).__name__) from error
+
 
 class CeleryPublisher:
     """Through Celery and kombu, for brokers other than Redis. One publish at a time."""
@@ -72,8 +81,22 @@ class CeleryPublisher:
         async with self._one:
             return await asyncio.to_thread(self._waiting, queue)
 
+    async def drop(self, queue: str) -> None:
+        async with self._one:
+            await asyncio.to_thread(self._drop, queue)
+
+    def _drop(self, queue: str) -> None:
+        from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
+        from kombu.exceptions import OperationalError
+
+        try:
+            with self._app.connection_for_write() as connection, connection.channel() as channel:
+                channel.queue_delete(queue)
+        except (OperationalError, AMQPError, OSError) as error:
+            raise BrokerAway(str(error) or type(error).__name__) from error
+
     def _waiting(self, queue: str) -> int:
-        from amqp.exceptions import AMQPError, NotFound  # type: ignore[import-untyped]
+        from amqp.exceptions import AMQPError, NotFound
         from kombu.exceptions import OperationalError
 
         try:

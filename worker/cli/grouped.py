@@ -99,6 +99,13 @@ class Grouped:
         if not drop:
             self._write(left)
 
+    def telling(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        return self._output.telling(tell)
+
+    def write(self, data: bytes) -> None:
+        """What stands for itself, and not for a stretch of a log that goes on."""
+        self._write(data if data.endswith(b"\n") or not data else data + b"\n")
+
     def copy(self, file: BinaryIO) -> None:
         self._output.copy(cast("BinaryIO", _Prefixed(self._prefix, file)))
 

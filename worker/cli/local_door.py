@@ -15,6 +15,7 @@ from worker.cli.door import Door, Form
 from worker.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from worker.broker import Publisher
     from worker.cli.keyring import Keyring
     from worker.cli.moment import Moment
     from worker.cli.registry.registry_door import RegistryDoor
@@ -86,7 +87,14 @@ class LocalSite:
         from worker.cli.local_roster import LocalRoster
 
         async with opened(self.settings) as store:
-            yield LocalRoster(self.settings, store)
+            yield LocalRoster(self.settings, store, lambda: self._publisher(store))
+
+    def _publisher(self, store: Store) -> Publisher:
+        """What is wrong with a script keeps nobody from a worker, as far as that is possible."""
+        from worker.broker import RedisPublisher
+        from worker.daemons.sources import publisher
+
+        return RedisPublisher(store.broker) if store.broker is not None else publisher(self.deployment, store)
 
     @asynccontextmanager
     async def schedules(self) -> AsyncIterator[ScheduleDoor]:

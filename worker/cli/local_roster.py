@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,13 @@ from worker.cli.deployment import store_failures
 from worker.cli.failure import Failure
 from worker.cli.local import entry, local_principal, record
 from worker.cli.roster import no_worker
-from worker.operations.fleet import Fleet, ask, fleet
+from worker.operations.fleet import Fleet, ask, fleet, remove
 from worker.store import InvalidName
 from worker.store.worker_asks import PATIENCE_S, WorkerAsks
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
 
 if TYPE_CHECKING:
+    from worker.broker import Publisher
     from worker.config import Settings
     from worker.daemons.wiring import Store
     from worker.model.worker import Worker
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 class LocalRoster:
     """For as long as its store is open."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, publisher: Callable[[], Publisher]) -> None:
         self._settings = settings
         self._store = store
+        self._publisher = publisher
         self._workers = Workers(store.redis)
 
     async def all(self) -> Fleet:
@@ -59,7 +61,7 @@ class LocalRoster:
 
     async def remove(self, name: str) -> None:
         with _failures(name):
-            await self._workers.remove(name)
+            await remove(self._workers, self._publisher(), name)
         await self._record("workers.remove", name)
 
     async def _record(self, action: str, name: str, detail: str = "") -> None:

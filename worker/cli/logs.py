@@ -19,6 +19,7 @@ from worker.cli.site import pass_site
 if TYPE_CHECKING:
     from worker.cli.door import Door, Site
     from worker.cli.follow import Place
+    from worker.cli.grouped import Grouped
     from worker.cli.output import LogOutput
     from worker.model import Run, Task
 
@@ -34,6 +35,9 @@ _SO_FAR_S = 0.5
 @pass_site
 def command(site: Site, task_id: str, following: bool, number: int | None, tail: int | None) -> int:
     """Print the log of a task.
+
+    Of one for several workers, the logs of all: each line as `[worker] line`, one worker after the other, or with -f as
+    they come.
 
     While the task runs: what there is so far, or with -f also what comes. To a terminal control sequences other than
     colours are made visible; to a pipe or a file every byte is as the command wrote it.
@@ -58,17 +62,51 @@ async def _logs(site: Site, task_id: str, following: bool, number: int | None, t
         task = await door.task(task_id)
         run = run_of(task, number)
         output = LogOutput(sys.stdout, ProgressBar.on(sys.stderr) if following else None)
+        missing = False
         try:
-            if run.status.final:
+            if task.children:
+                missing = await _print_all(door, task, output, following, tail)
+            elif run.status.final:
                 await _print_kept(door, task, run, output, tail)
             else:
                 await _print_live(door, task, run, output, following, tail)
         finally:
             await output.close()
-        return exit_codes.BROKEN_PIPE if output.gone else exit_codes.COMPLETED
+        if output.gone:
+            return exit_codes.BROKEN_PIPE
+        return exit_codes.NO_INPUT if missing else exit_codes.COMPLETED
 
 
-async def _print_kept(door: Door, task: Task, run: Run, output: LogOutput, tail: int | None) -> None:
+async def _print_all(door: Door, parent: Task, output: LogOutput, following: bool, tail: int | None) -> bool:
+    """The logs of all that it stands for. Whether one is missing, which is told and keeps no other away."""
+    from worker.cli.failure import Failure
+    from worker.cli.grouped import Grouped, children_of, follow_all
+    from worker.cli.notice import notice
+
+    if following and not parent.status.final:
+        if tail is not None:
+            raise Failure(exit_codes.USAGE, "--tail with -f is for the log of one worker: give the id of its own task")
+        await follow_all(door, parent, output, output.telling(notice))
+        return False
+    missing = False
+    for child, task in zip(parent.children, await children_of(door, parent), strict=True):
+        try:
+            if task is None:
+                raise Failure(exit_codes.NO_INPUT, f"task {child.task_id} is not kept any more")
+            run, grouped = task.runs[-1], Grouped(child.worker, output)
+            if run.status.final:
+                await _print_kept(door, task, run, grouped, tail)
+            else:
+                await _print_live(door, task, run, grouped, False, tail)
+        except Failure as failure:
+            if failure.exit_code != exit_codes.NO_INPUT:
+                raise
+            notice(f"[{child.worker}] {failure}")
+            missing = True
+    return missing
+
+
+async def _print_kept(door: Door, task: Task, run: Run, output: LogOutput | Grouped, tail: int | None) -> None:
     from worker.cli.failure import Failure
 
     try:
@@ -85,7 +123,9 @@ async def _print_kept(door: Door, task: Task, run: Run, output: LogOutput, tail:
             output.write(await asyncio.to_thread(_last_lines, file, tail))
 
 
-async def _print_live(door: Door, task: Task, run: Run, output: LogOutput, following: bool, tail: int | None) -> None:
+async def _print_live(
+    door: Door, task: Task, run: Run, output: LogOutput | Grouped, following: bool, tail: int | None
+) -> None:
     from worker.cli.follow import Place, follow, patiently
     from worker.cli.notice import notice
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from worker.model.worker import Worker
 
 _T = TypeVar("_T")
+# How often it is looked whether a drained worker has ended what ran.
+_LOOK_S = 0.3
 _NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 _WHY = click.option("--why", metavar="TEXT", default="", help="For whoever looks at the worker later.")
 
@@ -92,18 +94,21 @@ def show(site: Site, name: str, as_json: bool) -> int:
 @command.command("drain")
 @_NAMES
 @_WHY
+@click.option("--wait", is_flag=True, help="Until nothing runs there any more.")
 @json_option("{workers}")
 @pass_site
-def drain(site: Site, names: tuple[str, ...], why: str, as_json: bool) -> int:
+def drain(site: Site, names: tuple[str, ...], why: str, wait: bool, as_json: bool) -> int:
     """Let workers finish what runs and take nothing more, until `undrain`.
 
-    What waits is for others, and so is what is addressed to labels that it has.
+    What waits is for others, and so is what is addressed to labels that it has. With --wait a worker that is taken up
+    again meanwhile is exit code 75; one that goes offline runs nothing any more.
 
     \b
     Examples:
       penstock workers drain build-3 --why 'a new disk'
+      penstock workers drain build-3 --wait && ssh build-3 reboot
     """
-    return _ask(site, names, "drain", why, as_json)
+    return _ask(site, names, "drain", why, as_json, wait=wait)
 
 
 @command.command("undrain")
@@ -202,7 +207,7 @@ def remove(site: Site, names: tuple[str, ...]) -> int:
     return exit_codes.COMPLETED
 
 
-def _ask(site: Site, names: tuple[str, ...], verb: str, why: str, as_json: bool) -> int:
+def _ask(site: Site, names: tuple[str, ...], verb: str, why: str, as_json: bool, *, wait: bool = False) -> int:
     from worker.cli.terminal import print_json
     from worker.cli.worker_document import of_worker
 
@@ -212,12 +217,28 @@ def _ask(site: Site, names: tuple[str, ...], verb: str, why: str, as_json: bool)
             found.append(await roster.ask(name, verb, why))
             if not as_json:
                 click.echo(f"{name}: {verb} asked for")
-        return found
+        return [await _drained(roster, worker, as_json) for worker in found] if wait else found
 
     found = _asked(site, call)
     if as_json:
         print_json({"workers": [of_worker(worker) for worker in found]})
     return exit_codes.COMPLETED
+
+
+async def _drained(roster: Roster, worker: Worker, quiet: bool) -> Worker:
+    """As soon as nothing runs there. What a worker says of itself it says with one beat: the number is no older."""
+    from worker.cli.failure import Failure
+    from worker.model.worker import WorkerState
+
+    rests = (WorkerState.DRAINING, WorkerState.OFFLINE)
+    while worker.state not in rests or (worker.live and worker.pulse.running):
+        if worker.wishes.drain is None:
+            raise Failure(exit_codes.TRY_AGAIN, f"{worker.name} is not drained any more")
+        await asyncio.sleep(_LOOK_S)
+        worker = await roster.get(worker.name)
+    if not quiet:
+        click.echo(f"{worker.name}: {'drained' if worker.live else 'offline'}")
+    return worker
 
 
 def _asked(site: Site, call: Callable[[Roster], Awaitable[_T]]) -> _T:

@@ -181,7 +181,7 @@ class Worker:
                     self._rest(),
                     self._repeat(_RESCUE_S, "rescue runs", lambda: rescue(store.records, publisher, store.files)),
                     self._drive(driver),
-                    self._repeat(_PRUNE_S, "prune", lambda: self._prune(store)),
+                    self._repeat(_PRUNE_S, "prune", lambda: self._prune(store, publisher)),
                     self._repeat(_SALVAGE_S, "clear up after dead workers", lambda: self._salvage(place, store)),
                     self._repeat(_REGISTRY_S, "look at registered scripts", lambda: self._look(place)),
                 )
@@ -404,7 +404,7 @@ class Worker:
             if not await asyncio.to_thread(dead.remove if all(stored) else dead.remove_work):
                 _logger.warning("folders of a dead worker could not be removed", place=dead.name)
 
-    async def _prune(self, store: Store) -> None:
+    async def _prune(self, store: Store, publisher: Publisher) -> None:
         """By the bounds of each script that has some, and by those of the deployment for the others."""
         own = {p.script.name: p.script.retention for p in self._deployment.catalog if p.script.retention}
         for name, kept in own.items():
@@ -412,7 +412,7 @@ class Worker:
         age_s, count = self._settings.retention_s, self._settings.retention_count
         await prune(store.records, store.files, age_s=age_s, count=count, besides=own)
         await prune_runs(WorkflowRuns(store.redis), age_s=age_s, count=count)
-        await forget(Workers(store.redis), age_s=age_s)
+        await forget(Workers(store.redis), publisher, age_s=age_s)
 
     async def _drive(self, driver: Driver) -> None:
         """Advance workflows: at once when the task of a step has ended here, and else by a look now and then."""

@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import structlog
+
+from worker.broker import BrokerAway, Publisher
+from worker.model.target import queue_of
 from worker.model.worker import Conflict, Worker, conflicts
 from worker.store.workers import UnknownWorker, WorkerLives, Workers
+
+_logger = structlog.get_logger("penstock.worker")
 
 # By the verb what is asked for, and whether it is asked for or taken back.
 VERBS: Mapping[str, tuple[str, bool]] = MappingProxyType(
@@ -52,13 +58,25 @@ async def ask(workers: Workers, name: str, verb: str, *, by: str, why: str = "")
     return await workers.get(name)
 
 
-async def forget(workers: Workers, *, age_s: float) -> int:
+async def remove(workers: Workers, publisher: Publisher, name: str, *, silent_ms: int = 0) -> None:
+    """Forget one that was not heard of for so long, and its queue. Raises UnknownWorker, InvalidName, WorkerLives.
+
+    A task that is still in its queue is recorded, and ends as `no-answer` when its time is over.
+    """
+    await workers.remove(name, silent_ms=silent_ms)
+    try:
+        await publisher.drop(queue_of(name))
+    except BrokerAway as error:
+        _logger.warning("the queue of a removed worker is left", worker=name, error=str(error))
+
+
+async def forget(workers: Workers, publisher: Publisher, *, age_s: float) -> int:
     """Forget those that were not heard of for so long. How many there were."""
     count = 0
     for worker in await workers.list():
         if not worker.live:
             try:
-                await workers.remove(worker.name, silent_ms=round(age_s * 1000))
+                await remove(workers, publisher, worker.name, silent_ms=round(age_s * 1000))
                 count += 1
             except (WorkerLives, UnknownWorker):
                 continue
