@@ -18,13 +18,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.system.faults import beat, producer
+from tests.system.faults import addresser, beat, producer
 from tests.system.faults.checker import summary
 from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.history import START, Histories, read
 
 _ROOT = Path(__file__).parents[3]
-_WORKERS = 3
+_NAMES = ("one", "two", "three")
+# Beyond most pauses of a worker, so that some answer late and some not at all.
+_START_WITHIN = "4s"
 _LEASE_S = 3.0
 # Not more wait at a time: what is proved is what happens to tasks, not how many there are.
 _MOST_WAITING = 60
@@ -42,28 +44,35 @@ class Soak:
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._producers: list[subprocess.Popen[bytes]] = []
         self._beats: list[subprocess.Popen[bytes]] = []
+        self._addressers: list[subprocess.Popen[bytes]] = []
+        # Each worker reaches the store by a way of its own, which can be cut.
+        self._ways = {name: site.proxy() for name in _NAMES}
+        self._cut: dict[str, float] = {}
         self._frozen: dict[str, float] = {}
         self._started = 0
         self.faults: Counter[str] = Counter()
 
     def run(self) -> Histories:
         """Until the time is over; then everything has to come to its end. Raises AssertionError with what is wrong."""
-        for name in ("one", "two", "three"):
+        for name in _NAMES:
             self._start_worker(name, ready=True)
         for _ in range(2):
             self._start_producer()
             self._start_beat()
+        self._start_addresser()
         try:
             until = time.monotonic() + self._seconds
             while time.monotonic() < until:
                 time.sleep(self._random.uniform(0.3, 1.5))  # the pause is the experiment; nothing is waited for
                 self._thaw()
+                self._mend()
                 self._one_fault()
                 self._site.events()
         finally:
-            self._end([*self._producers, *self._beats])
-            for name in list(self._frozen):
+            self._end([*self._producers, *self._beats, *self._addressers])
+            for name in _NAMES:
                 self._thaw(name)
+                self._mend(name)
         for name, worker in list(self._workers.items()):
             if worker.poll() is not None:
                 self._start_worker(name)
@@ -77,6 +86,7 @@ class Soak:
             "worker killed": 5,
             "worker and its children killed": 2,
             "worker frozen": 3,
+            "worker cut off": 3,
             "worker stopped": 2,
             "command killed": 2,
             "store killed": 2,
@@ -84,9 +94,10 @@ class Soak:
             "store frozen": 1,
             "producer killed": 1,
             "beat killed": 1,
+            "addresser killed": 1,
         }
         what = self._random.choices(list(faults), list(faults.values()))[0]
-        name = self._random.choice(("one", "two", "three"))
+        name = self._random.choice(_NAMES)
         pause_s = self._random.uniform(0.1, 1.6 * _LEASE_S)
         pick = self._random.random()
         self.faults[what] += 1
@@ -105,8 +116,14 @@ class Soak:
                 if name not in self._frozen:
                     worker.send_signal(signal.SIGSTOP)
                     self._frozen[name] = time.monotonic() + pause_s
+            case "worker cut off":
+                if name not in self._cut:
+                    # Half of the time nobody tells the worker that it is.
+                    (self._ways[name].refuse if pick < 0.5 else self._ways[name].swallow)()
+                    self._cut[name] = time.monotonic() + pause_s
             case "worker stopped":
                 self._thaw(name)
+                self._mend(name)
                 worker.terminate()
                 self._start_worker(name, wait_for=worker)
             case "command killed":
@@ -126,6 +143,9 @@ class Soak:
             case "beat killed":
                 self._end([self._beats.pop(0)])
                 self._start_beat()
+            case "addresser killed":
+                self._end([self._addressers.pop(0)])
+                self._start_addresser()
 
     def _start_worker(self, name: str, *, ready: bool = False, wait_for: subprocess.Popen[bytes] | None = None) -> None:
         if wait_for:
@@ -133,7 +153,8 @@ class Soak:
                 wait_for.wait(20)
             except subprocess.TimeoutExpired:
                 raise AssertionError("a worker did not stop within 20 s of SIGTERM") from None
-        self._workers[name] = self._site.worker(name, ready=ready)
+        self._mend(name)
+        self._workers[name] = self._site.worker(name, via=self._ways[name], ready=ready)
 
     def _restart(self, name: str) -> None:
         self._frozen.pop(name, None)
@@ -147,6 +168,15 @@ class Soak:
                 del self._frozen[each]
                 if self._workers[each].poll() is None:
                     self._workers[each].send_signal(signal.SIGCONT)
+
+    def _mend(self, name: str | None = None) -> None:
+        for each, until in list(self._cut.items()):
+            if each == name or (name is None and time.monotonic() > until):
+                del self._cut[each]
+                # What was swallowed is a hole, which no connection has that lives on.
+                self._ways[each].refuse()
+                self._ways[each].swallow(False)
+                self._ways[each].accept()
 
     def _kill_tree(self, worker: subprocess.Popen[bytes]) -> None:
         import psutil
@@ -180,6 +210,11 @@ class Soak:
         site = self._site
         arguments = [str(site.produced), site.store.celery_url, str(site.store.socket), seed, str(_MOST_WAITING)]
         self._producers.append(self._python(producer.__name__, *arguments))
+
+    def _start_addresser(self) -> None:
+        self._started += 1
+        arguments = [str(self._site.folder), str(self._site.produced), str(self._random.randrange(2**32))]
+        self._addressers.append(self._python(addresser.__name__, *arguments))
 
     def _start_beat(self) -> None:
         self._started += 1
@@ -221,12 +256,16 @@ def declare(site: FaultSite) -> None:
     site.script("slow", "for _ in {1..40}; do mark tick; sleep 0.05; done")
     site.script("fails", "code=1")
     site.script("artifact", "head -c 2000000 /dev/zero > artifacts/zeros.bin; echo done > artifacts/done.txt")
+    site.script("for-workers", "sleep 0.2")
+    site.script("for-workers-once", f"{SIDE_EFFECT}; sleep 0.2", once=True)
     site.script("lively", "(setsid sleep 30 &) ; sleep 0.3")
 
 
 def soak(folder: Path, seed: int, seconds: float) -> tuple[Counter[str], Histories]:
     # A kill of the server may cost what it has not written yet; with `always` it has written what it acknowledged.
-    with FaultSite(folder, lease_s=_LEASE_S, fsync="always", worker={"concurrency": 4}) as site:
+    worker = {"concurrency": 4, "labels": [addresser.LABEL], "beat": "1s"}
+    targets = {"startWithin": _START_WITHIN}
+    with FaultSite(folder, lease_s=_LEASE_S, fsync="always", worker=worker, targets=targets) as site:
         declare(site)
         play = Soak(site, seed, seconds)
         return play.faults, play.run()

@@ -13,8 +13,10 @@ from tests.system.faults import leftovers
 from tests.system.faults.checker import violations
 from tests.system.faults.history import Histories, Mark, append, read
 from tests.system.faults.store_server import StoreServer
-from worker.model import Run, Status, Task
+from tests.system.faults.targeted import broken_targets
+from worker.model import ChildTask, Run, Status, Task
 from worker.model.listing import Event
+from worker.model.target import queue_of
 
 
 def event(at_ms: int, kind: str, run: int, status: str, task: str = "t") -> Event:
@@ -95,6 +97,47 @@ BROKEN: dict[str, tuple[Histories, str]] = {
     "completed before its command's end": (commands(START, LOST, AGAIN), "did not get to its end"),
     "run again what must not be": (replace(GOOD, once=frozenset({"s"})), "must not run twice"),
 }
+
+
+def for_several(**changes: Task) -> Histories:
+    """`p` stands for `a`, which completed, and `b`, to which nobody answered."""
+    ended = {"finished_at": 200}
+    tasks = {
+        "p": replace(
+            task("partial", "partial", task_id="p"),
+            children=(ChildTask("w1", "a"), ChildTask("w2", "b")),
+            message="1 of 2 workers completed it",
+            **ended,
+        ),
+        "a": replace(task("completed", task_id="a"), queue=queue_of("w1"), parent="p", runs=(RUN,), **ended),
+        "b": replace(task("exception", "exception", task_id="b"), queue=queue_of("w2"), parent="p", **ended),
+    }
+    tasks["b"] = replace(tasks["b"], reason="no-answer")
+    return Histories((), (mark("start", 110, task="a"),), (), {**tasks, **changes})
+
+
+RUN = Run(0, Status.COMPLETED, worker="w1")
+PART = for_several().tasks
+UNTRUE = {
+    "run by another": ("a", {"runs": (replace(RUN, worker="w2"),)}, "it was for w1, and ['w2'] ran it"),
+    "silent, and begun": ("a", {"reason": "no-answer", "status": Status.EXCEPTION}, "its command was begun"),
+    "a part of another": ("b", {"parent": "a"}, "a does not stand for it"),
+    "a part that goes on": ("b", {"status": Status.RUNNING}, "1 of its tasks go on"),
+    "a total that goes on": ("p", {"status": Status.RUNNING}, "all of its tasks have ended"),
+    "a total that flatters": ("p", {"status": Status.COMPLETED}, "and 1 of 2 completed"),
+    "a message that flatters": ("p", {"message": "2 of 2 workers completed it"}, "it says '2 of 2"),
+    "a total before its parts": ("p", {"finished_at": 199}, "it had ended before"),
+    "one meant twice": ("p", {"children": (ChildTask("w1", "a"), ChildTask("w1", "b"))}, "a worker is meant twice"),
+    "a part that is lost": ("p", {"children": (*PART["p"].children, ChildTask("w3", "c"))}, "1 of its tasks are not"),
+}
+
+
+@pytest.mark.parametrize("how", UNTRUE)
+def test_a_total_that_is_not_true_is_found(how: str) -> None:
+    name, changes, said = UNTRUE[how]
+    assert list(broken_targets(for_several())) == []
+    found = list(broken_targets(for_several(**{name: replace(PART[name], **changes)})))
+    assert any(said in line for line in found), found
 
 
 def test_a_good_history_passes() -> None:

@@ -70,6 +70,8 @@ class TaskView {
     if (!this.several) this.showLog();
     if (this.other.value) this.compare();
     follow("*", (event) => (event.kind === "gap" || this.isAbout(event.taskId)) && this.again(), this.signal);
+    // Of others there is no stream that begins with how it is: what happened before we listened is in the record.
+    if (this.several) this.again();
     const ticking = setInterval(() => !this.over && this.drawRuns(), TICK_MS);
     this.signal.addEventListener("abort", () => (clearInterval(ticking), clearTimeout(this.timer)));
   }
