@@ -195,7 +195,7 @@ def test_only_those_that_run_a_script_are_meant_by_all(fleet: Fleet) -> None:
 
 def test_any_is_run_once_by_somebody(fleet: Fleet) -> None:
     path = "/scripts/mark/execute?async=true"
-    ids = [fleet.api.post(path, {"target": "_any"} if n % 2 else {}).json["taskId"] for n in range(200)]
+    ids = [fleet.api.post(path, {"target": "_any"} if n % 2 else {}).json["taskId"] for n in range(60)]
 
     def ended() -> list[dict[str, Any]]:
         listed = fleet.api.get("/tasks?script=mark&status=completed&limit=200").json["tasks"]
@@ -204,7 +204,7 @@ def test_any_is_run_once_by_somebody(fleet: Fleet) -> None:
 
     tasks = eventually(ended, "the end of all")
     marks = fleet.marks()
-    assert [marks[task_id] for task_id in ids] == [1] * 200
+    assert [marks[task_id] for task_id in ids] == [1] * len(ids)
     assert {task["target"] for task in tasks} == {None}
     assert {task["worker"] for task in tasks} == {"w1", "w2", "w3"}
 
