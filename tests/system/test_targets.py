@@ -27,6 +27,7 @@ from worker.model.worker import WorkerState
 from worker.store.workers import Workers
 
 LABELS = {"w1": ["group=web.dev"], "w2": ["group=web.prod", "zone=eu"], "w3": ["group=db", "zone=eu"]}
+BEAT_S = 0.5
 QUIET = {"plugins": {"disabled": ["logHeader"]}, "killGrace": "0s"}
 
 
@@ -67,6 +68,15 @@ class Fleet:
 
         return asyncio.run(main())
 
+    def becomes(self, name: str, *states: str) -> None:
+        """What `GET /workers` says is never wrong for longer than two beats."""
+
+        def look() -> bool:
+            found = self.api.get("/workers").json["workers"]
+            return any(worker["name"] == name and worker["state"] in states for worker in found)
+
+        eventually(look, f"{name} {' or '.join(states)}", within_s=2 * BEAT_S + 1.5)
+
     def ended(self, task_id: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             task: dict[str, Any] = self.api.get(f"/tasks/{task_id}").json
@@ -88,7 +98,7 @@ def fleet(shared_deployment: Deployment) -> Iterator[Fleet]:
                 folders.append(Path(tempfile.mkdtemp(prefix="penstock-")))
                 homes[name] = Deployment(folders[-1])
             # Of one state folder, so that the API finds the logs of all.
-            worker = {"name": name, "labels": labels, "lease": "2s", "beat": "500ms", "queues": ["penstock"]}
+            worker = {"name": name, "labels": labels, "lease": "2s", "beat": f"{BEAT_S}s", "queues": ["penstock"]}
             more = {"api": {"port": 0, "maxWait": "20s"}} if name == "w1" else {"broker": broker}
             homes[name].file("config/penstock.yaml", json.dumps({"worker": worker, "stateDir": str(state), **more}))
             mark = f'echo "$TASK_ID" >> {first.home}'
@@ -260,8 +270,10 @@ def test_a_worker_that_is_killed_in_the_middle_costs_its_part_alone(fleet: Fleet
     task_id = fleet.run("hold", "_all", "?async=true").json["taskId"]
     results = fleet.api.get(f"/tasks/{task_id}").json["results"]
     eventually(lambda: {result["taskId"] for result in results} <= fleet.marks("held").keys(), "all of them to begin")
+    fleet.becomes("w3", "busy")
     fleet.processes["w3"].kill()
     fleet.processes["w3"].wait()
+    fleet.becomes("w3", "offline")
     opened.touch()
     try:
         task = fleet.ended(task_id)
@@ -278,8 +290,10 @@ def test_a_worker_that_is_frozen_has_not_answered_and_runs_nothing_afterwards(fl
     os.kill(frozen.pid, signal.SIGSTOP)
     try:
         task = fleet.run("mark", "_all", deadline="1s").json
+        fleet.becomes("w2", "offline")
     finally:
         os.kill(frozen.pid, signal.SIGCONT)
+    fleet.becomes("w2", "online", "busy")
     assert (task["status"], [result["reason"] for result in task["results"]]) == ("partial", [None, "no-answer", None])
     fleet.reached("w2")
     assert [fleet.marks()[result["taskId"]] for result in task["results"]] == [1, 0, 1]
