@@ -91,16 +91,17 @@ def fleet(shared_deployment: Deployment) -> Iterator[Fleet]:
     homes = {"w1": first}
     state = first.home / ".penstock"
     broker = {"url": f"redis+socket://{state}/store/store.sock?virtual_host=0"}
+    store = {"url": f"unix://{state}/store/store.sock"}
     folders = []
     try:
         for name, labels in LABELS.items():
             if name not in homes:
                 folders.append(Path(tempfile.mkdtemp(prefix="penstock-")))
                 homes[name] = Deployment(folders[-1])
-            # Of one state folder, so that the API finds the logs of all.
+            # Each with files of its own, as on hosts of their own.
             worker = {"name": name, "labels": labels, "lease": "2s", "beat": f"{BEAT_S}s", "queues": ["penstock"]}
-            more = {"api": {"port": 0, "maxWait": "20s"}} if name == "w1" else {"broker": broker}
-            homes[name].file("config/penstock.yaml", json.dumps({"worker": worker, "stateDir": str(state), **more}))
+            more = {"api": {"port": 0, "maxWait": "20s"}} if name == "w1" else {"broker": broker, "store": store}
+            homes[name].file("config/penstock.yaml", json.dumps({"worker": worker, **more}))
             mark = f'echo "$TASK_ID" >> {first.home}'
             homes[name].script("mark", f"{mark}/marks", **QUIET)
             homes[name].script("say", f"echo one of {name}; echo two; printf three >&2", **QUIET)

@@ -24,8 +24,8 @@ from worker.api.log_view import LogView
 from worker.api.problem import ApiError, documented
 from worker.api.ranges import ranged
 from worker.api.readable import readable_task
-from worker.model import FINAL, ArtifactRecord, LiveGap, LiveLines, Run, Task
-from worker.operations.logs import open_log
+from worker.model import FINAL, ArtifactRecord, Run, Task
+from worker.operations.logs import open_log, viewed
 
 _BLOCK = 256 * 1024
 # A result is for programs that wait for it; what is larger belongs into an artifact that is downloaded.
@@ -110,9 +110,9 @@ async def get_log_index(task_id: str, here: Here, caller: Asker, number: RunNumb
     try:
         data = await asyncio.to_thread(_index_of, task, run, here)
     except FileNotFoundError:
-        if run.log_bytes:
+        data = (await viewed(here.live_log, task.id, run.number)).index
+        if run.log_bytes and not data:
             raise ApiError(404, "log-not-here", "nothing is kept of which line came from where") from None
-        data = b""
     return Response(data, media_type="application/octet-stream", headers=_SANDBOX)
 
 
@@ -227,13 +227,17 @@ def run_of(task: Task, number: int | None) -> Run:
 
 async def log_of(task: Task, run: Run, here: Context, source: Source | None = None) -> LogView:
     """Raises ApiError (404) when it is kept elsewhere."""
+    kept: ApiError | None = None
     if run.status in FINAL:
-        return await asyncio.to_thread(_kept_log, task, run, here, source)
-    parts = await here.live_log.so_far(task.id, run.number)
-    chunks = [part.chunk for part in parts if isinstance(part, LiveLines)]
-    data = b"".join(chunk.data for chunk in chunks if source in (None, chunk.source))
-    lost = sum(part.lost_bytes for part in parts if isinstance(part, LiveGap))
-    return LogView(io.BytesIO(data), [(0, len(data))], lost=lost)
+        try:
+            return await asyncio.to_thread(_kept_log, task, run, here, source)
+        except ApiError as error:
+            kept = error
+    view = await viewed(here.live_log, task.id, run.number)
+    if kept and not view.chunks:
+        raise kept
+    data = b"".join(chunk.data for chunk in view.chunks if source in (None, chunk.source))
+    return LogView(io.BytesIO(data), [(0, len(data))], lost=view.lost_bytes)
 
 
 def disposition(kind: str, name: str) -> str:

@@ -405,9 +405,19 @@ class LocalDoor:
         return None
 
     async def kept_log(self, task_id: str, run: Run, offset: int = 0) -> BinaryIO:
-        from worker.operations.logs import open_log
+        import io
 
-        file = open_log(self._store.files, task_id, run)
+        from worker.operations.logs import open_log, viewed
+
+        try:
+            file: BinaryIO = open_log(self._store.files, task_id, run)
+        except FileNotFoundError:
+            # It ran on another host, perhaps a moment ago.
+            with store_failures():
+                view = await viewed(self._store.live_log, task_id, run.number)
+            if not view.chunks:
+                raise
+            file, offset = io.BytesIO(view.data), max(0, offset - view.lost_bytes)
         file.seek(offset)
         return file
 

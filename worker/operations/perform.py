@@ -25,6 +25,7 @@ from engine.script import Script
 from worker.broker import BrokerAway, Delivery, Publisher
 from worker.model import ArtifactRecord, NewTask, Resolution, ShortLog, Status
 from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
+from worker.model.target import worker_of
 from worker.model.task import RunLimits
 from worker.operations.inputs import furnisher
 from worker.operations.leases import Leases, cancelled_by
@@ -97,6 +98,8 @@ async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[
     abort, claim = Abort(), claimed.claim
     stored = MarkedStore(performer.files, performer.spool, claim.task_id, claim.run)
     live = performer.live_log.writer(claim.task_id, claim.run)
+    if worker_of(delivery.queue):
+        live.go_live()  # who asked this very worker is elsewhere, as a rule, and reads the log there
     with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
         outcome, short = await _run(performer, prepared, standing, claimed, payload, stored, abort, lifeline, live)
         end = resolution(outcome, short)

@@ -149,7 +149,8 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 class StoreLimits:
     """What the scripts are built with.
 
-    `events_kept`: about how many events stay. `log_kept_s`: how long a live log stays after its run.
+    `events_kept`: about how many events stay. `log_kept_s`: how long a live log stays after its run,
+    and `sent_log_kept_s` that of a task for one worker.
     `hint_after_s`: how long a pending run waits for its claim before a sweep hands it out to be published
     again; the longer it has waited, the longer until the next time, up to twenty times that. `overdue_s`: how long
     after a deadline a worker may take to end the run itself. `letters` and `letter_bytes`: how many dead letters are
@@ -158,6 +159,7 @@ class StoreLimits:
 
     events_kept: int = 10_000
     log_kept_s: int = 300
+    sent_log_kept_s: int = 24 * 3600
     hint_after_s: float = 30.0
     overdue_s: float = 5.0
     letters: int = 10_000
@@ -220,6 +222,7 @@ def _filled(text: str, limits: StoreLimits) -> str:
         "LIMIT": {
             "events_kept": str(int(limits.events_kept)),
             "log_kept_s": str(int(limits.log_kept_s)),
+            "sent_log_kept_s": str(int(limits.sent_log_kept_s)),
             "hint_ms": str(round(limits.hint_after_s * 1000)),
             "hint_most_ms": str(round(limits.hint_after_s * 1000) * _HINT_MOST),
             "step_hint_ms": str(min(_STEP_HINT_MS, round(limits.hint_after_s * 1000))),

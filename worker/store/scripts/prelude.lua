@@ -264,7 +264,7 @@ function close(kind, task, token, status, reason, body, more, delay, live)
     -- For who reads. It is refused where something was written already.
     if live and #live > 0 then redis.pcall('XADD', log, '1-0', unpack(live)) end
     redis.call('XADD', log, '*', 'e', status)
-    redis.call('EXPIRE', log, LIMIT.log_kept_s)
+    redis.call('EXPIRE', log, addressee(task) and LIMIT.sent_log_kept_s or LIMIT.log_kept_s)
   end
   local limit = more and start_limit(task)
   if more and not (limit and limit <= NOW + delay) then
