@@ -7,12 +7,13 @@ import { artifactList } from "../parts/artifacts.js";
 import { badge } from "../parts/badge.js";
 import { comparison } from "../parts/compare.js";
 import { confirm } from "../parts/dialog.js";
-import { inLink, pretty, readJson } from "../parts/json_text.js";
+import { pretty, readJson } from "../parts/json_text.js";
 import { shownText } from "../parts/shown_text.js";
 import { taskLog } from "../parts/task_log.js";
 import { history, timeline } from "../parts/timeline.js";
 import { toast, toastProblem } from "../parts/toast.js";
-import { navigate, path } from "../router.js";
+import { filledIn } from "../prefill.js";
+import { navigate, path, setQuery } from "../router.js";
 import { may, mayAny } from "../session.js";
 import { timeAgo, timeAt } from "../time.js";
 
@@ -52,8 +53,7 @@ class TaskView {
       "article.stack",
       head,
       this.status,
-      h("section.card", { "aria-label": "Facts" }, facts),
-      section("Runs", runs),
+      h("div.columns", h("section.card", { "aria-label": "Facts" }, facts), section("Runs", runs)),
       section("Log", this.log),
       section("Payload", payload),
       section("Artifacts", artifacts),
@@ -151,7 +151,7 @@ class TaskView {
   head() {
     const { task } = this;
     const executes = may(`scripts:execute:${task.script}`);
-    const edited = `${path("/scripts/:name", { name: task.script })}?payload=${inLink(task.payload)}`;
+    const edited = path("/scripts/:name", { name: task.script }) + filledIn(JSON.stringify(task.payload));
     return h(
       "div.spread",
       h("div.row", h("h1", "Task ", h("span.mono", task.taskId)), badge(task.status), task.dryRun ? h("span.tag", "dry run") : null),
@@ -200,9 +200,7 @@ class TaskView {
     const id = this.other.value.trim();
     try {
       const other = await read(id, this.signal);
-      const address = new URL(location.href);
-      address.searchParams.set("compare", id);
-      window.history.replaceState(null, "", address);
+      setQuery({ ...Object.fromEntries(new URLSearchParams(location.search)), compare: id }, { hash: location.hash });
       replace(this.compared, comparison(this.task, other));
     } catch (problem) {
       if (!this.signal.aborted) replace(this.compared, h("p.note.warn", { role: "alert" }, problem.message));
