@@ -40,7 +40,7 @@ export function table({ caption, columns, key, rows = [], captionHidden = false 
       columns.map((column) => {
         const cell = h("div.cell", column.cell(row));
         const attributes = { class: column.className, "data-label": column.hidden ? null : column.label };
-        if (!cell.firstElementChild && !cell.textContent) attributes["data-empty"] = "";
+        if (!cell.textContent && !cell.querySelector("input, svg, img")) attributes["data-empty"] = "";
         return h(column.header ? "th" : "td", column.header ? { ...attributes, scope: "row" } : attributes, cell);
       }),
     );
