@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
 
-.PHONY: help run install dev test retest bench-test check docs format lock schemas bench peers-lock faults soak clean
+.PHONY: help run install dev test retest bench-test check docs screens format lock schemas bench peers-lock faults soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ docs: dev ## write docs/reference and schemas/ from the code
 	$(BIN)/python -m docs.generate
 
 schemas: docs
+
+screens: dev ## docs/screens from a site at work, in light and dark (needs chromium)
+	$(BIN)/python -m docs.screens
 
 bench: install ## all benchmarks and which targets hold (about 15 minutes); BASE=COMMIT: today beside that commit (about 3)
 	@$(BIN)/python -m $(if $(BASE),bench.base $(BASE),bench.run) $(BENCH)

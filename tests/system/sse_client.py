@@ -24,9 +24,12 @@ class Event:
 class Stream:
     """Opened when made. `status` and `headers` are the answer's; iterate for the events; close it."""
 
-    def __init__(self, api: Api, path: str, last: str | None = None, key: str | None = None) -> None:
+    def __init__(
+        self, api: Api, path: str, last: str | None = None, key: str | None = None, cookie: str | None = None
+    ) -> None:
         self._connection = http.client.HTTPConnection(api.host, api.port, timeout=DEADLINE_S)
-        headers = {"X-API-Key": key or api.key or "", **({"Last-Event-ID": last} if last is not None else {})}
+        proof = {"Cookie": cookie} if cookie else {"X-API-Key": key or api.key or ""}
+        headers = {**proof, **({"Last-Event-ID": last} if last is not None else {})}
         self._connection.request("GET", BASE + path, headers=headers)
         self.response = self._connection.getresponse()
         self.status = self.response.status

@@ -7,12 +7,14 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.system.conftest import Deployment
 from tests.system.http_client import BASE, Api, running_api
+from tests.system.sse_client import Stream
 from tests.web.browsing import Visitor, serious
 from worker.auth.password import hash_password
 
@@ -73,13 +75,13 @@ def test_every_place_of_the_page_is_the_same_shell_under_a_strict_policy(api: Ap
 
 def test_a_file_is_kept_for_ever_under_a_name_that_changes_with_it(api: Api) -> None:
     shell = fetch(api, "/")[2].decode()
-    found = re.search(r'src="(/assets/[0-9a-f]{16})/scripts/main\.js"', shell)
+    found = re.search(r'src="(/assets/[0-9a-f]{16})/page\.js"', shell)
     assert found
-    status, headers, plain = fetch(api, f"{found[1]}/scripts/main.js")
+    status, headers, plain = fetch(api, f"{found[1]}/page.js")
     assert status == 200
     assert headers["content-type"] == "text/javascript; charset=utf-8"
     assert "immutable" in headers["cache-control"]
-    status, packed_headers, packed = fetch(api, f"{found[1]}/scripts/main.js", Accept_Encoding="br, gzip")
+    status, packed_headers, packed = fetch(api, f"{found[1]}/page.js", Accept_Encoding="br, gzip")
     assert packed_headers["content-encoding"] == "gzip" and gzip.decompress(packed) == plain
     assert packed_headers["etag"] != headers["etag"]
     for path in (
@@ -88,7 +90,7 @@ def test_a_file_is_kept_for_ever_under_a_name_that_changes_with_it(api: Api) -> 
         f"{found[1]}/%2e%2e/site.py",
         f"{found[1]}//etc/passwd",
         f"{found[1]}/index.html",
-        "/assets/0000000000000000/scripts/main.js",
+        "/assets/0000000000000000/page.js",
         "/assets/",
         "/scripts/main.js/x",
     ):
@@ -240,7 +242,7 @@ def test_elements_take_no_code_and_no_markup(visitor: Visitor) -> None:
             attribute: h("p", { title: '"><script>' }).title,
           };
         }""",
-        base.replace("main.js", "element.js"),
+        base.replace("page.js", "scripts/element.js"),
     )
     assert found == {
         "text": "&lt;img src=x onerror=alert(1)&gt;" * 2,
@@ -250,3 +252,113 @@ def test_elements_take_no_code_and_no_markup(visitor: Visitor) -> None:
         "refused": [True, True, True, True],
         "attribute": '"><script>',
     }
+
+
+def test_a_live_log_of_any_length_takes_so_much_room_and_no_more(visitor: Visitor) -> None:
+    page = visitor.open("/")
+    base = page.locator('script[type="module"]').get_attribute("src")
+    assert base
+    found = page.evaluate(
+        """async (place) => {
+          const { LogLines } = await import(place);
+          const lines = new LogLines({ most: 30_000 });
+          for (let n = 1; n <= 5000; n += 1) lines.append(`line ${n}`.padEnd(10), 0, false);
+          const whole = [];
+          for (let n = 0; n < lines.blocks; n += 1) whole.push((await lines.blockLines(n)).lines.length);
+          const endless = new LogLines();
+          for (let n = 0; n < 12; n += 1) endless.append("x".repeat(1_000_000), 0, true);
+          return {
+            count: lines.length, dropped: lines.dropped, partial: lines.partial, blocks: whole,
+            first: lines.text(1999), held: lines.text(2000), last: lines.text(4999),
+            endless: [endless.length, endless.text(0).length < 12_000_000, endless.partial],
+          };
+        }""",
+        base.replace("page.js", "scripts/parts/log_lines.js"),
+    )
+    assert found == {
+        "count": 5000,
+        "dropped": 2000,
+        "partial": True,
+        "blocks": [0, 0, 1000, 1000, 1000],
+        "first": None,
+        "held": "line 2001 ",
+        "last": "line 5000 ",
+        "endless": [1, True, True],
+    }
+
+
+@pytest.mark.parametrize("ends", ["log out", "log in anew", "revoked"])
+def test_a_stream_ends_with_the_session_that_reads_it(api: Api, ends: str) -> None:
+    id, key = new_key(api, "tasks:read", "scripts:read")
+    cookie, token = session_of(api, key)
+    nobody = api.with_key(None)
+    with Stream(nobody, "/events", cookie=cookie) as stream:
+        assert next(iter(stream)).name == "hello"
+        if ends == "log out":
+            assert nobody.send("DELETE", "/session", headers={"Cookie": cookie, "X-CSRF-Token": token}).status == 204
+        elif ends == "revoked":
+            assert api.delete(f"/keys/{id}").status == 204
+        else:
+            assert api.send("POST", "/session", headers={"Cookie": cookie}).status == 201
+        assert list(stream) == []
+        assert stream.comments == 0, "it waited for the next heartbeat"
+    assert nobody.get("/tasks", Cookie=cookie).error == (401, "unauthorized")
+
+
+def test_who_logs_in_as_somebody_else_is_that_in_every_tab(visitor: Visitor) -> None:
+    one = visitor.open("/")
+    expect(one.locator(".who")).to_have_text("all")
+    _, key = new_key(visitor.api, "tasks:read", "scripts:read")
+    visitor.log_in(key)
+    expect(one.locator(".who")).to_have_text("made")
+    expect(one.get_by_role("link", name="Keys")).to_have_count(0)
+
+
+def test_nothing_in_an_address_leads_away_or_runs(visitor: Visitor) -> None:
+    page = visitor.open("/")
+    for evil in (
+        "https://evil.example/tasks",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/api/v1/me",
+    ):
+        page.goto(f"/login?next={quote(evil, safe='')}")
+        expect(page).to_have_url(f"{visitor.url}/")
+    page.goto(f"/tasks?q={quote('<img src=x onerror=alert(1)>')}#<script>alert(1)</script>")
+    expect(page.get_by_label("Search")).to_have_value("<img src=x onerror=alert(1)>")
+    expect(page.locator("main img, main script")).to_have_count(0)
+
+
+def test_a_step_within_a_view_does_not_draw_it_anew(visitor: Visitor) -> None:
+    page = visitor.open("/scripts")
+    heading = page.get_by_role("heading", name="Scripts")
+    expect(heading).to_be_visible()
+    heading.evaluate("(node) => { node.dataset.kept = 'yes'; }")
+    for number in (1, 2):
+        page.evaluate(f"location.hash = 'L{number}'")
+    page.go_back()
+    expect(page).to_have_url(re.compile("#L1$"))
+    assert heading.get_attribute("data-kept") == "yes"
+
+
+def test_every_answer_forbids_frames_and_is_private(api: Api) -> None:
+    nobody = api.with_key(None)
+    for answer in (
+        api.get("/me"),
+        nobody.get("/me"),
+        api.get("/nothing"),
+        api.get("/tasks/%00"),
+        api.post("/session", None, Origin="http://evil.example"),
+        api.get("/openapi.json"),
+        nobody.get("/healthz"),
+    ):
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "set-cookie" not in answer.headers
+    for path in ("/", "/nothing", "/assets/x", "/favicon.ico"):
+        _, headers, _ = fetch(api, path)
+        assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+        assert headers["x-frame-options"] == "DENY"

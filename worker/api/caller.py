@@ -30,6 +30,11 @@ class Caller:
         """By which what one caller takes of the server is counted."""
         return self.principal.key_id or f"{self.principal.kind}:{self.principal.name}"
 
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """What ends a stream when it is over: the session, and the key."""
+        return tuple(each for each in (self.principal.session, self.principal.key_id) if each)
+
     def needs(self, scope: str) -> None:
         """Raises NotAllowed unless the scope is held."""
         if not self.principal.may(scope):

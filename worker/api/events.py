@@ -45,7 +45,8 @@ async def events(request: Request, here: Here, caller: Asker, since: Since = Non
         raise ApiError(400, "invalid-event-id", "not the id of an event of this stream")
     following = EventsStream(here.streams, here.records, caller, after)
     return EventStream(
-        while_allowed(following.chunks(), still_allowed(request, here)), here.streams.seat("events", caller.identity)
+        while_allowed(following.chunks(), still_allowed(request, here)),
+        here.streams.seat("events", caller.identity, caller.proofs),
     )
 
 

@@ -133,6 +133,7 @@ async def revoke_key(key_id: str, request: Request, here: Here, caller: Asker) -
     """End a key: from the next call on it is refused. Twice is the same as once."""
     key = await _changeable(key_id, here, caller)
     await here.keys.revoke(key.id)
+    here.streams.end(key.id)
     await done(request, here, caller, key.id, status=204, detail=_about(key))
     return Response(status_code=204)
 

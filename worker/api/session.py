@@ -44,6 +44,9 @@ async def begin_session(request: Request, here: Here, caller: Asker) -> JSONResp
     """Log in, with an API key or as the bootstrap admin: 12 hours at most, in a cookie that no script can read."""
     await read_body(request, AskedNothing)
     text = await here.sessions.begin(caller.principal, secrets.token_bytes(RANDOM_BYTES))
+    # The browser forgets the one that it had; nobody else may go on with it.
+    if before := session_in(request.headers):
+        here.streams.end(await here.sessions.forget(before))
     await done(request, here, caller, caller.principal.name, status=201)
     answer = JSONResponse(_document(caller, text).model_dump(mode="json"), 201)
     _set_cookie(request, answer, text, timedelta(seconds=LIFETIME_S))
@@ -60,6 +63,8 @@ async def get_session(request: Request, caller: Asker) -> SessionDocument:
 async def end_session(request: Request, here: Here, caller: Asker) -> Response:
     """Log out. Who has proved to be somebody by other means ends nothing."""
     await here.sessions.end(caller.principal)
+    if caller.principal.session:
+        here.streams.end(caller.principal.session)
     await done(request, here, caller, caller.principal.name, status=204)
     answer = Response(status_code=204)
     _set_cookie(request, answer, "", timedelta())

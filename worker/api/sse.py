@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from json import JSONEncoder
 from typing import Any
 
@@ -40,9 +40,12 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, chunks: AsyncGenerator[bytes, None], seat: AbstractContextManager[None], stuck_s: float = STUCK_S
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        seat: AbstractContextManager[asyncio.Event | None],
+        stuck_s: float = STUCK_S,
     ) -> None:
-        """`seat` is held while it is being sent; when it cannot be had, nothing is."""
+        """`seat` is held while it is being sent, and ends it when what that gives is set. No seat: nothing is sent."""
         super().__init__()
         self._seat = seat
         self._stuck_s = stuck_s
@@ -54,21 +57,26 @@ class EventStream(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._seat:
-            await self._run(scope, receive, send)
+        with self._seat as over:
+            await self._run(scope, receive, send, over or asyncio.Event())
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send, over: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         sending = loop.create_task(self._send(send, head=scope["method"] == "HEAD"))
-        leaving = loop.create_task(_left(receive))
+        leaving, ending = loop.create_task(_left(receive)), loop.create_task(over.wait())
+        tasks = (sending, leaving, ending)
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in (sending, leaving):
+            for each in tasks:
                 each.cancel()
-            await asyncio.wait((sending, leaving))
+            await asyncio.wait(tasks)
         if not sending.cancelled():
             sending.result()
+        elif over.is_set() and not _done(leaving):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._stuck_s):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, *, head: bool) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -81,6 +89,10 @@ class EventStream(Response):
                 except TimeoutError:
                     return  # the connection is closed in the middle: nothing can be said to who takes nothing
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _done(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled()
 
 
 async def _left(receive: Receive) -> None:

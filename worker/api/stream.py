@@ -65,7 +65,7 @@ async def stream(task_id: str, request: Request, here: Here, caller: Asker, sinc
     following = TaskStream(here.streams, here.records, here.files, task, place, caller.identity)
     return EventStream(
         while_allowed(following.chunks(), still_allowed(request, here, task.script)),
-        here.streams.seat("task", caller.identity),
+        here.streams.seat("task", caller.identity, caller.proofs),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ class Streams:
     _open: dict[str, int] = field(default_factory=lambda: {"task": 0, "events": 0})
     _readers: Counter[str] = field(default_factory=Counter)
     _tails: Counter[str] = field(default_factory=Counter)
+    _seated: dict[str, set[asyncio.Event]] = field(default_factory=dict)
 
     @property
     def open(self) -> dict[str, int]:
@@ -50,16 +51,28 @@ class Streams:
         return dict(self._open)
 
     @contextmanager
-    def seat(self, kind: str, who: str) -> Iterator[None]:
-        """Of one more reader. Raises ApiError (503)."""
+    def seat(self, kind: str, who: str, proofs: Collection[str] = ()) -> Iterator[asyncio.Event]:
+        """Of one more reader, until what it gives is set: one of `proofs` is over. Raises ApiError (503)."""
         _check_share(self._readers, who, READERS)
+        over = asyncio.Event()
+        for proof in proofs:
+            self._seated.setdefault(proof, set()).add(over)
         self._open[kind] += 1
         self._readers[who] += 1
         try:
-            yield
+            yield over
         finally:
             self._open[kind] -= 1
             _give_back(self._readers, who)
+            for proof in proofs:
+                self._seated[proof].discard(over)
+                if not self._seated[proof]:
+                    del self._seated[proof]
+
+    def end(self, proof: str) -> None:
+        """Whoever reads by it here reads no further. Other servers ask for themselves, every now and then."""
+        for over in self._seated.get(proof, ()):
+            over.set()
 
     def check_tail(self, task_id: str, run: int, who: str) -> None:
         """Whether that run can be followed. Raises ApiError (503)."""

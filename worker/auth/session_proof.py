@@ -76,6 +76,12 @@ class SessionProof:
         if principal.session:
             await self._sessions.end(principal.session)
 
+    async def forget(self, text: str) -> str:
+        """End the session of that text, if there is one. Returns its digest."""
+        digest = session_digest(text)
+        await self._sessions.end(digest)
+        return digest
+
 
 def cookie_name(headers: Mapping[str, str]) -> str:
     """Cookies know hosts and no ports: a deployment on another port has sessions of its own."""

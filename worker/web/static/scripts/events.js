@@ -1,7 +1,8 @@
 // Events: one stream of all changes for the whole page. It comes back by itself, and says so while it is away.
 
-import { api, BASE } from "./api.js";
+import { BASE } from "./api.js";
 import { h, replace } from "./element.js";
+import { resume } from "./session.js";
 
 // A tab that nobody sees gives its connection back: a browser has only six to one server.
 const HIDDEN_MS = 10_000;
@@ -80,11 +81,11 @@ function again() {
   timer = setTimeout(
     async () => {
       try {
-        // A session that ended meanwhile leads to the log-in, and not to endless tries.
-        await api.get("/session");
-      } catch (problem) {
+        // A session that ended meanwhile leads to the log-in, and not to endless tries; another one to its own view.
+        await resume();
+      } catch {
         timer = null;
-        if (problem.status !== 401) again();
+        again();
         return;
       }
       timer = null;

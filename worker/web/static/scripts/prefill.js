@@ -1,17 +1,19 @@
-// Prefill: a payload from the address: `?payload=<base64url of JSON>`, or `?p.name=value` for single members.
+// Prefill: a payload from the address: `?payload=<base64url of JSON>`, `#payload=` for a long one, or `?p.name=value` for
+// single members.
 
-import { parse, stringify } from "./exact.js";
+import { decode, encode } from "./base64url.js";
+import { parse } from "./exact.js";
 
 const MEMBER = "p.";
-// An address that a server still reads.
+// An address that a server still reads. What follows a # is not sent to it.
 const LONGEST = 6000;
 
 /** `{value, fresh, problem}`: `value` undefined when the address says nothing. `query`: URLSearchParams. */
 export function prefilled(query, schema) {
-  const whole = query.get("payload");
+  const whole = query.get("payload") ?? new URLSearchParams(location.hash.slice(1)).get("payload");
   if (whole) {
     try {
-      const value = parse(fromBase64url(whole));
+      const value = parse(decode(whole));
       if (!(value instanceof Map)) throw new Error("it is no object");
       return { value, fresh: false, problem: null };
     } catch (error) {
@@ -30,8 +32,16 @@ export function prefilled(query, schema) {
 
 /** The query of a link that fills in this payload; null when that would be too long. */
 export function linkOf(text) {
-  const query = `?payload=${toBase64url(text)}`;
+  const query = `?payload=${encode(text)}`;
   return query.length > LONGEST ? null : query;
+}
+
+/** The same for a link within the page, which is never too long. `text`: JSON. `more`: lists of values by their name. */
+export function filledIn(text, more = {}) {
+  const pairs = Object.entries(more).flatMap(([name, values]) => values.map((value) => [name, value]));
+  const rest = new URLSearchParams(pairs).toString();
+  const query = linkOf(text);
+  return query ? query + (rest && `&${rest}`) : `${rest && `?${rest}`}#payload=${encode(text)}`;
 }
 
 // A text stays a text where the schema takes one; else it is JSON, where it is any.
@@ -42,21 +52,4 @@ function read(text, node, schema) {
   } catch {
     return text;
   }
-}
-
-function fromBase64url(text) {
-  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (each) => each.charCodeAt(0));
-  return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-}
-
-function toBase64url(text) {
-  const bytes = new TextEncoder().encode(text);
-  const binary = Array.from(bytes, (each) => String.fromCharCode(each)).join("");
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-/** A payload as the text of an address, for links of others. `value`: plain JSON. */
-export function payloadLink(script, value) {
-  const query = linkOf(stringify(value));
-  return query && `/scripts/${encodeURIComponent(script)}${query}`;
 }

@@ -29,6 +29,8 @@ const ROUTES = [
 const WAIT_MS = 150;
 
 let ending = null;
+// The path and query of what is shown.
+let shown = null;
 let watcher = () => {};
 let guard = () => null;
 
@@ -37,7 +39,8 @@ export function start(onShow, redirect) {
   watcher = onShow;
   guard = redirect;
   document.addEventListener("click", followed);
-  window.addEventListener("popstate", () => show());
+  // A step back to another place in the same view is the view's own.
+  window.addEventListener("popstate", () => placeOf() !== shown && show());
   return show();
 }
 
@@ -53,7 +56,7 @@ export function again() {
 }
 
 /** Another query in the address bar, of the view that is shown and goes on: it has drawn itself. */
-export function setQuery(query, { replaced = true } = {}) {
+export function setQuery(query, { replaced = true, hash = "" } = {}) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
@@ -61,7 +64,8 @@ export function setQuery(query, { replaced = true } = {}) {
     }
   }
   const text = search.toString();
-  history[replaced ? "replaceState" : "pushState"](null, "", location.pathname + (text ? `?${text}` : ""));
+  history[replaced ? "replaceState" : "pushState"](null, "", location.pathname + (text ? `?${text}` : "") + hash);
+  shown = placeOf();
 }
 
 /** The path of a view: `path("/tasks/:id", {id})`. */
@@ -88,6 +92,7 @@ async function show({ fresh = false } = {}) {
   if (elsewhere) {
     history.replaceState(null, "", elsewhere);
   }
+  shown = placeOf();
   const root = document.getElementById("main");
   const place = found(location.pathname);
   watcher(location.pathname);
@@ -121,6 +126,11 @@ async function show({ fresh = false } = {}) {
   } finally {
     clearTimeout(waiting);
   }
+}
+
+function placeOf() {
+  // A payload in the fragment fills in a form; any other is a place within what is shown.
+  return location.pathname + location.search + (location.hash.startsWith("#payload=") ? location.hash : "");
 }
 
 /** Readers with a keyboard or a screen reader begin at the heading of what is new. */

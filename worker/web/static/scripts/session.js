@@ -58,10 +58,11 @@ export function forget() {
 }
 
 function became(found) {
-  const before = caller?.name;
+  const before = caller?.csrfToken;
   caller = found;
   useSession(found?.csrfToken ?? null);
-  if (before !== found?.name) for (const fn of watchers) fn(found);
+  // Another tab may have logged in as somebody else.
+  if (before !== found?.csrfToken) for (const fn of watchers) fn(found);
 }
 
 // A header holds no other characters, and no key has them.

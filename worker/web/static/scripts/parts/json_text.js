@@ -12,14 +12,6 @@ export function pretty(value) {
   return JSON.stringify(value, null, 2) ?? "null";
 }
 
-/** For a link to a form that it fills: UTF-8 in base64url. */
-export function inLink(value) {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
 /** What is in a value, by JSON pointer: `Map(pointer -> JSON text)` of all that is no object or list. */
 export function leaves(value, pointer = "", found = new Map()) {
   const inner = value !== null && typeof value === "object" && !JSON.isRawJSON?.(value) ? Object.entries(value) : [];

@@ -243,8 +243,8 @@ class LogView {
     const hash = from ? (to > from ? `#L${from}-L${to}` : `#L${from}`) : "";
     history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
     const text = from && from === to ? this.#lines.text(from - 1) : undefined;
-    this.whole.hidden = text === undefined;
-    if (text !== undefined) {
+    this.whole.hidden = typeof text !== "string";
+    if (typeof text === "string") {
       const source = SHORT[this.#lines.source(from - 1)];
       replace(this.whole, h("span.muted", `Line ${from}, ${source}`), h("div.log-whole-text", painted(text.slice(0, WHOLE_CHARACTERS), this.#search.needle)));
     }
@@ -299,7 +299,9 @@ class LogView {
   #counted() {
     const all = this.#lines.length.toLocaleString();
     const some = this.#shown ? `${this.#shown.length.toLocaleString()} of ` : "";
-    const text = `${some}${all} ${this.#lines.length === 1 ? "line" : "lines"}${this.said ? `, ${this.said}` : ""}`;
+    const { dropped } = this.#lines;
+    const held = dropped ? `, the first ${dropped.toLocaleString()} are shown again when the run has ended` : "";
+    const text = `${some}${all} ${this.#lines.length === 1 ? "line" : "lines"}${held}${this.said ? `, ${this.said}` : ""}`;
     replace(this.count, text);
     this.#announce(text);
   }

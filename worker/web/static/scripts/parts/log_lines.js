@@ -1,9 +1,14 @@
 // Lines of a log, held in blocks: lines that came live as text, those of a kept log as bytes that can be read again.
+// Neither grows without bound: what nobody looked at is dropped, of a live log what came first.
 
 export const SOURCES = ["stdout", "stderr", "worker"];
 const LIVE_BLOCK = 1000;
 // More bytes of a kept log than this are dropped again, those that nobody looked at for the longest time first.
 const HELD_BYTES = 96 * 1024 * 1024;
+// Characters of a live log, of which a browser holds most in one byte; the kept log has them when the run has ended.
+const LIVE_CHARACTERS = 64 * 1024 * 1024;
+// Of one line that came live, which may be all that a command ever writes.
+const LINE_CHARACTERS = 8 * 1024 * 1024;
 const DECODED_BLOCKS = 16;
 
 export class LogLines {
@@ -12,6 +17,10 @@ export class LogLines {
   #decoded = new Map();
   #held = 0;
   #clock = 0;
+  #live = 0;
+  #most;
+  #gone = 0;
+  #cut = false;
   length = 0;
   /** Counts what has changed of lines that were there: one that went on, and those that were fetched again. */
   returned = 0;
@@ -19,6 +28,21 @@ export class LogLines {
   fetch = null;
   /** Called when lines came, or came back. */
   onchange = () => {};
+
+  /** `most`: characters of lines that came live. */
+  constructor({ most = LIVE_CHARACTERS } = {}) {
+    this.#most = most;
+  }
+
+  /** Whether the kept log has more than is here. */
+  get partial() {
+    return this.#gone > 0 || this.#cut;
+  }
+
+  /** So many lines are not held any more, the first ones of a live log. */
+  get dropped() {
+    return this.#gone ? this.lastOf(this.#gone - 1) + 1 : 0;
+  }
 
   get blocks() {
     return this.#blocks.length;
@@ -35,11 +59,12 @@ export class LogLines {
     return this.#sources[index];
   }
 
-  /** The text of line `index`; undefined while it is being fetched again. */
+  /** The text of line `index`; undefined while it is being fetched again, null once it is dropped. */
   text(index) {
     const number = this.#find(index);
     const block = this.#blocks[number];
     if (!block) return undefined;
+    if (number < this.#gone) return null;
     const lines = block.lines ?? this.#decode(number);
     if (!lines) {
       this.blockLines(number).then(() => this.onchange(), () => {});
@@ -48,9 +73,10 @@ export class LogLines {
     return lines[index - block.first];
   }
 
-  /** All lines of a block with the number of its first: `{first, lines}`. */
+  /** All lines of a block with the number of its first: `{first, lines}`; no lines of one that is dropped. */
   async blockLines(number) {
     const block = this.#blocks[number];
+    if (number < this.#gone) return { first: block.first, lines: [] };
     if (!block.lines && !block.bytes) {
       block.coming ??= this.fetch(block.start, block.end).finally(() => (block.coming = null));
       this.#hold(block, await block.coming);
@@ -63,18 +89,32 @@ export class LogLines {
   append(text, source, more) {
     let block = this.#blocks.at(-1);
     if (block?.open) {
+      if (block.lines[block.count - 1].length > LINE_CHARACTERS) {
+        this.#cut = true;
+        text = "";
+      }
       block.lines[block.count - 1] += text;
       block.open = more;
       this.returned += 1;
     } else {
       if (!block?.lines || block.count >= LIVE_BLOCK) {
-        block = { first: this.length, count: 0, lines: [], open: false };
+        block = { first: this.length, count: 0, lines: [], size: 0, open: false };
         this.#blocks.push(block);
       }
       block.lines.push(text);
       block.count += 1;
       block.open = more;
       this.#count(source);
+    }
+    this.#live += text.length;
+    block.size += text.length;
+    // The newest block stays, however long its lines are.
+    while (this.#live > this.#most && this.#gone < this.#blocks.length - 1) {
+      const oldest = this.#blocks[this.#gone];
+      this.#live -= oldest.size;
+      oldest.lines = [];
+      this.#gone += 1;
+      this.returned += 1;
     }
   }
 

@@ -9,6 +9,7 @@ export const SHOWN_CHARACTERS = 2000;
 
 /** `marked`: what to highlight, in small letters, or "". */
 export function logRow({ text, number, source, chosen, marked, onchoose }) {
+  if (text === null) return h("div.log-row", h("span.log-text.muted", "not held here while the run lasts"));
   if (text === undefined) return h("div.log-row", h("span.log-text.muted", "…"));
   const shown = text.length > SHOWN_CHARACTERS ? text.slice(0, SHOWN_CHARACTERS) : text;
   const href = `#L${number}`;

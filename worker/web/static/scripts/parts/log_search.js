@@ -74,7 +74,7 @@ export async function eachLine(lines, from, wanted, look, pause = () => {}) {
     if (lines.lastOf(number) < from) continue;
     const { first, lines: texts } = await lines.blockLines(number);
     const last = lines.lastOf(number);
-    for (let index = Math.max(first, from); index <= last; index += 1) {
+    for (let index = Math.max(first, from); texts.length && index <= last; index += 1) {
       if (!wanted()) return;
       look(texts[index - first], index);
       if (index % LOOK_EVERY === 0 && performance.now() - since > SLICE_MS) await rest();

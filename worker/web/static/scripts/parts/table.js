@@ -38,8 +38,9 @@ export function table({ caption, columns, key, rows = [], captionHidden = false 
       "tr",
       { dataset: { key: key(row) } },
       columns.map((column) => {
-        const cell = column.cell(row);
+        const cell = h("div.cell", column.cell(row));
         const attributes = { class: column.className, "data-label": column.hidden ? null : column.label };
+        if (!cell.textContent && !cell.querySelector("input, svg, img")) attributes["data-empty"] = "";
         return h(column.header ? "th" : "td", column.header ? { ...attributes, scope: "row" } : attributes, cell);
       }),
     );

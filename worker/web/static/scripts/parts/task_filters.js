@@ -44,7 +44,7 @@ export function taskFilters(query, changed) {
     h(".filter-grid", MORE.map(field), h(".field", h("label", { for: "filter-trigger" }, "Trigger"), triggers)),
   );
   const node = h(
-    "form.card.filters",
+    "form.card.task-filters",
     { role: "search", "aria-label": "Filter the tasks", onsubmit: now },
     h(
       ".filter-grid",

@@ -43,7 +43,7 @@ export function taskLog(task, number, { signal, onevent, onrun }) {
     if (newest) bar.show((shown.progress = newest), live);
   }
 
-  async function kept() {
+  async function kept(number) {
     show(number, false);
     try {
       await readKept(shown.lines, address(`${base}/log`, { run: number }), address(`${base}/log/index`, { run: number }), signal);
@@ -81,11 +81,13 @@ export function taskLog(task, number, { signal, onevent, onrun }) {
   function ended() {
     view.state("");
     view.setFollow(false);
-    if (shown.progress) bar.show(shown.progress, false);
+    // What was dropped while it came is there now.
+    if (shown.lines.partial) kept(shown.run);
+    else if (shown.progress) bar.show(shown.progress, false);
   }
 
   const run = task.runs.find((one) => one.runId === number);
-  if (run?.finishedAt) kept();
+  if (run?.finishedAt) kept(number);
   else live();
   return element;
 }

@@ -1,73 +1,51 @@
-// Workflow form: the payload of a run, as JSON, prefilled with what its schema says, and the button that starts it.
+// Workflow form: the payload of a run, made from the workflow's schema, and the button that starts it.
 
 import { part, request } from "../api.js";
-import { h, replace } from "../element.js";
+import { h } from "../element.js";
 import { navigate, path } from "../router.js";
-import { pretty, readJson } from "./json_text.js";
+import { prefilled } from "../prefill.js";
+import { Schema } from "../schema.js";
+import { schemaForm } from "./form.js";
 
-export async function workflowForm(name, schema, query, signal) {
-  const errors = h("div", { role: "alert" });
-  const text = h("textarea.mono", {
-    id: "workflow-payload",
-    rows: 8,
-    spellcheck: "false",
-    value: fromLink(query.get("payload")) ?? pretty(outline(schema)),
+/** `document`: its schema as `parse` of exact.js gives it; a workflow without one takes any object. */
+export function workflowForm(name, document, query, signal) {
+  const root = document instanceof Map ? document : new Map([["type", "object"]]);
+  const given = prefilled(query, new Schema(root));
+  const complaint = h("p.note.bad", { role: "alert", hidden: !given.problem }, given.problem ?? "");
+  const button = h("button.primary", { type: "submit" }, "Run");
+  const form = schemaForm({
+    document: root,
+    value: given.value,
+    fresh: given.fresh,
+    // Nothing judges it before it is sent: what is wrong with it comes with the answer.
+    check: async () => ({ valid: true, errors: [] }),
+    signal,
   });
-  const send = h("button.primary", "Run");
 
   async function start(event) {
     event.preventDefault();
-    replace(errors);
+    if (button.getAttribute("aria-disabled") === "true") return;
+    complain("");
+    button.setAttribute("aria-disabled", "true");
     try {
-      readJson(text.value);
-    } catch (error) {
-      replace(errors, h("p.note.bad", `This is not JSON: ${error.message}`));
-      text.focus();
-      return;
-    }
-    send.disabled = true;
-    try {
-      // As it is written, so that large numbers stay as they are.
-      const made = await (await request("POST", `/workflows/${part(name)}/execute`, { text: `{"payload": ${text.value}}`, signal })).json();
+      const text = await form.ready();
+      if (text === null) return;
+      const answer = await request("POST", `/workflows/${part(name)}/execute`, { text: `{"payload":${text}}`, signal });
+      const made = await answer.json();
       await navigate(path("/workflow-runs/:id", { id: made.runId }));
     } catch (problem) {
       if (signal.aborted) return;
-      const items = problem.errors.map((each) => h("li", h("code", each.pointer || "/"), ` ${each.message}`));
-      replace(errors, h("div.note.bad", h("p", problem.message), items.length ? h("ul", items) : null));
+      if (problem.errors?.length) form.refuse(problem.errors);
+      else complain(problem.message);
     } finally {
-      send.disabled = false;
+      button.setAttribute("aria-disabled", "false");
     }
   }
 
-  const described = Object.entries(schema?.properties ?? {});
-  return h(
-    "form.stack",
-    { onsubmit: start },
-    errors,
-    described.length
-      ? h("dl.facts", described.map(([key, each]) => [h("dt", h("code", key), (schema.required ?? []).includes(key) ? " (required)" : ""), h("dd", each.description ?? each.title ?? each.type ?? "")]))
-      : null,
-    h("div.field", h("label", { for: "workflow-payload" }, "Payload, as JSON"), text),
-    h("div.row", send),
-  );
-}
-
-/** What a payload could look like: the defaults, and nothing in the place of what is required. */
-function outline(schema) {
-  const found = {};
-  for (const [key, each] of Object.entries(schema?.properties ?? {})) {
-    if (each.default !== undefined) found[key] = each.default;
-    else if ((schema.required ?? []).includes(key)) found[key] = { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} }[each.type] ?? null;
+  function complain(text) {
+    complaint.textContent = text;
+    complaint.hidden = !text;
   }
-  return found;
-}
 
-function fromLink(text) {
-  if (!text) return null;
-  try {
-    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
-    return pretty(readJson(new TextDecoder().decode(bytes)));
-  } catch {
-    return null;
-  }
+  return h("form.stack", { novalidate: true, onsubmit: start, "aria-label": "Start a run" }, complaint, form.element, h("div.row", button));
 }

@@ -38,7 +38,7 @@ function columns(read) {
     { label: "May", cell: (key) => h("span.break", [key.role ? `role ${key.role}` : null, ...key.scopes].filter(Boolean).join(", ")) },
     { label: "Made", cell: (key) => h("span", timeAgo(key.createdAt), key.createdBy ? [" by ", h("bdi", key.createdBy)] : null) },
     { label: "Ends", cell: (key) => (key.expiresAt ? timeAgo(key.expiresAt) : "never") },
-    { label: "Used", cell: (key) => (key.lastUsedAt ? timeAgo(key.lastUsedAt) : "not yet") },
+    { label: "Used", cell: (key) => (key.lastUsedAt ? timeAgo(latest(key.lastUsedAt, key.createdAt)) : "not yet") },
     { label: "Change", hidden: true, cell: (key) => (key.state === "active" ? h("span.row",
       key.replacedBy ? null : h("button", { type: "button", "aria-label": `Rotate ${key.name} (${key.id})`, onclick: () => rotate(key, read) }, "Rotate"),
       h("button.danger", { type: "button", "aria-label": `Revoke ${key.name} (${key.id})`, onclick: () => revoke(key, read) }, "Revoke")) : null) },
@@ -153,4 +153,9 @@ async function revoke(key, read) {
   } catch (problem) {
     toastProblem(problem);
   }
+}
+
+/** The last use is kept rounded down: nobody used a key before it was made. */
+function latest(one, other) {
+  return Date.parse(one) > Date.parse(other) ? one : other;
 }

@@ -54,7 +54,7 @@ export async function show(root, params, query, signal) {
   if (readsTasks) follow("*", again, signal);
   await look();
   const [first, ...others] = parts;
-  replace(root, drawn, readsTasks ? first.node : null, h(".columns", (readsTasks ? others : parts).map((each) => each.node)));
+  replace(root, drawn, readsTasks ? first.node : null, h(".columns.wide", (readsTasks ? others : parts).map((each) => each.node)));
   const timer = setInterval(again, IDLE_MS);
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }

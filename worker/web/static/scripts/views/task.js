@@ -7,13 +7,14 @@ import { artifactList } from "../parts/artifacts.js";
 import { badge } from "../parts/badge.js";
 import { comparison } from "../parts/compare.js";
 import { confirm } from "../parts/dialog.js";
-import { inLink, pretty, readJson } from "../parts/json_text.js";
+import { pretty, readJson } from "../parts/json_text.js";
 import { shownText } from "../parts/shown_text.js";
 import { taskLog } from "../parts/task_log.js";
 import { history, timeline } from "../parts/timeline.js";
 import { workerResults } from "../parts/worker_results.js";
 import { toast, toastProblem } from "../parts/toast.js";
-import { navigate, path } from "../router.js";
+import { filledIn } from "../prefill.js";
+import { navigate, path, setQuery } from "../router.js";
 import { may, mayAny } from "../session.js";
 import { timeAgo, timeAt } from "../time.js";
 
@@ -55,9 +56,8 @@ class TaskView {
       "article.stack",
       head,
       this.status,
-      h("section.card", { "aria-label": "Facts" }, facts),
+      h("div.columns", h("section.card", { "aria-label": "Facts" }, facts), section("Runs", runs)),
       this.several ? section("Workers", this.several.element) : null,
-      section("Runs", runs),
       this.several ? null : section("Log", this.log),
       section("Payload", payload),
       this.several ? null : section("Artifacts", artifacts),
@@ -162,8 +162,9 @@ class TaskView {
   head() {
     const { task } = this;
     const executes = may(`scripts:execute:${task.script}`);
-    const target = (task.target ?? "").split(" ").filter(Boolean).map((each) => `&target=${encodeURIComponent(each)}`).join("");
-    const edited = `${path("/scripts/:name", { name: task.script })}?payload=${inLink(task.payload)}${target}`;
+    const target = (task.target ?? "").split(" ").filter(Boolean);
+    const filled = filledIn(JSON.stringify(task.payload), { target });
+    const edited = path("/scripts/:name", { name: task.script }) + filled;
     return h(
       "div.spread",
       h("div.row", h("h1", "Task ", h("span.mono", task.taskId)), badge(task.status), task.dryRun ? h("span.tag", "dry run") : null),
@@ -212,9 +213,7 @@ class TaskView {
     const id = this.other.value.trim();
     try {
       const other = await read(id, this.signal);
-      const address = new URL(location.href);
-      address.searchParams.set("compare", id);
-      window.history.replaceState(null, "", address);
+      setQuery({ ...Object.fromEntries(new URLSearchParams(location.search)), compare: id }, { hash: location.hash });
       replace(this.compared, comparison(this.task, other));
     } catch (problem) {
       if (!this.signal.aborted) replace(this.compared, h("p.note.warn", { role: "alert" }, problem.message));

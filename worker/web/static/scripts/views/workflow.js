@@ -1,11 +1,12 @@
 // Workflow: one definition: its graph, its steps, its runs, and a form to start one.
 
-import { api, part } from "../api.js";
+import { part, request } from "../api.js";
 import { h, replace } from "../element.js";
+import { parse } from "../exact.js";
 import { badge } from "../parts/badge.js";
 import { graph, graphFrame } from "../parts/graph.js";
 import { needsOf } from "../parts/graph_layout.js";
-import { pretty } from "../parts/json_text.js";
+import { pretty, readJson } from "../parts/json_text.js";
 import { shownText } from "../parts/shown_text.js";
 import { table } from "../parts/table.js";
 import { workflowForm } from "../parts/workflow_form.js";
@@ -18,8 +19,9 @@ export function title(params) {
 }
 
 export async function show(root, params, query, signal) {
-  const workflow = await api.get(`/workflows/${part(params.name)}`, {}, { signal });
-  const { steps, schema } = workflow.definition;
+  const text = await (await request("GET", `/workflows/${part(params.name)}`, { signal })).text();
+  const workflow = readJson(text);
+  const { steps } = workflow.definition;
   const needs = needsOf(steps);
   const script = (step) => h("a", { href: path("/scripts/:name", { name: step.script }) }, step.script);
   const drawn = graph(steps, (step) => ({ text: step.script, href: path("/scripts/:name", { name: step.script }) }), `The graph of ${workflow.name}`);
@@ -44,7 +46,7 @@ export async function show(root, params, query, signal) {
     workflow.description ? h("p.break", workflow.description) : null,
     h("section.card", { "aria-label": "Steps" }, h("h2", "Steps"), graphFrame(drawn, rows.node)),
     workflow.enabled && may(`workflows:execute:${workflow.name}`)
-      ? h("section.card", { "aria-label": "Start a run" }, h("h2", "Start a run"), await workflowForm(workflow.name, schema, query, signal))
+      ? h("section.card", { "aria-label": "Start a run" }, h("h2", "Start a run"), workflowForm(workflow.name, parse(text).get("definition").get("schema"), query, signal))
       : null,
     h("section.card", { "aria-label": "Runs" }, h("h2", "Runs"), runs.element),
     h("details.card", h("summary", "Definition"), shownText(pretty(workflow.definition), "Definition")),

@@ -6,10 +6,11 @@ import { follow } from "../events.js";
 import { badge } from "../parts/badge.js";
 import { confirm } from "../parts/dialog.js";
 import { graph, graphFrame } from "../parts/graph.js";
-import { inLink, pretty, readJson } from "../parts/json_text.js";
+import { pretty, readJson } from "../parts/json_text.js";
 import { shownText } from "../parts/shown_text.js";
 import { table } from "../parts/table.js";
 import { toast, toastProblem } from "../parts/toast.js";
+import { filledIn } from "../prefill.js";
 import { navigate, path } from "../router.js";
 import { may } from "../session.js";
 import { duration, timeAgo, timeAt } from "../time.js";
@@ -124,7 +125,7 @@ class RunView {
         "div.row",
         ACTIVE.has(run.status) && may(`workflows:cancel:${run.workflow}`) ? verb("cancel", "Cancel", () => this.cancel(), ".danger") : null,
         ["failed", "cancelled"].includes(run.status) && executes ? verb("rerun", "Run again from what failed", () => this.rerun(), ".primary") : null,
-        executes ? h("a.button", { href: `${place}?payload=${inLink(run.payload)}`, dataset: { verb: "edit" } }, "Edit and run") : null,
+        executes ? h("a.button", { href: place + filledIn(JSON.stringify(run.payload)), dataset: { verb: "edit" } }, "Edit and run") : null,
       ),
     );
   }

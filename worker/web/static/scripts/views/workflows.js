@@ -16,6 +16,7 @@ export async function show(root, params, query, signal) {
   const { workflows } = await api.get("/workflows", {}, { signal });
   const list = table({
     caption: "Workflows",
+    captionHidden: true,
     key: (row) => row.name,
     rows: workflows,
     columns: [

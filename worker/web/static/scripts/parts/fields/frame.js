@@ -37,7 +37,8 @@ export function hintsOf(flat) {
   between("minItems", "maxItems", " entries");
   if (flat.get("uniqueItems") === true) said.push("no entry twice");
   if (typeof flat.get("format") === "string" && flat.get("format") !== "password") said.push(`format ${flat.get("format")}`);
-  if (typeof flat.get("pattern") === "string") said.push(`pattern ${flat.get("pattern")}`);
+  // For people a description says it; without one a pattern is better than nothing.
+  if (typeof flat.get("pattern") === "string" && !flat.get("description")) said.push(`pattern ${flat.get("pattern")}`);
   const examples = flat.get("examples");
   if (Array.isArray(examples) && typeof examples[0] === "string") said.push(`for example ${examples[0]}`);
   if (flat.get("deprecated") === true) said.push("deprecated");
