@@ -15,6 +15,7 @@ from tests.worker.test_schedule_beat import ANN, MINUTE, NOON, Site, play  # noq
 from worker.auth.sealed import Sealed, key_id
 from worker.model.schedule import Schedule
 from worker.model.sealing import Unsealable
+from worker.schedules.amend import amended
 from worker.schedules.reseal import reseal, sealed_payloads
 from worker.schedules.submitting import trigger
 from worker.schedules.target import NotSubmitted
@@ -150,6 +151,9 @@ def test_a_lost_key_is_named_with_where_it_was_looked_for(played: Callable[..., 
             await trigger(unreadable, ANN, site.catalog, site.submitting)
         [view] = await views([unreadable], site.changing, site.submitting.launched)
         assert view.payload is None
+        with pytest.raises(Unsealable, match=f"{id}"):
+            amended(unreadable, {"overlap": "queue"})
+        assert amended(unreadable, {"payload": {"n": 3}})["payload"] == {"n": 3}
         # It stays what it is when it is switched, and no key of this host's own is made beside it.
         await site.changing.switch("nightly", ANN, enabled=False)
         with pytest.raises(Unsealable, match="copy its file"):
