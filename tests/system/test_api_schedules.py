@@ -10,8 +10,9 @@ import pytest
 
 from tests.system.conftest import Deployment
 from tests.system.http_client import Answer, Api, audit_of, make_key, running_api
-from tests.system.scheduled import OPERATOR, keep, make, now_ms
+from tests.system.scheduled import OPERATOR, ask, keep, make, now_ms
 from tests.system.site import eventually
+from worker.auth.secret_keys import SecretKeys
 from worker.model.schedule import Schedule
 
 NUMBER = {"properties": {"n": {"type": "integer"}, "token": {"type": "string", "writeOnly": True}}}
@@ -104,6 +105,47 @@ def test_a_schedule_starts_a_workflow_as_who_may_run_all_of_its_steps(api: Api, 
     assert none.post("/schedules", {"name": "wrong", **FLOW}).status == 403
     assert none.post("/schedules/flow/trigger").status == 403
     assert put(api, "/schedules/flow", SAY).json["workflow"] is None
+
+
+def test_a_secret_is_in_no_store_and_no_log_and_keys_are_rotated_beside_the_api(
+    api: Api, shared_deployment: Deployment
+) -> None:
+    secret = "correct-horse-of-the-night"
+    keys = shared_deployment.home / ".penstock" / "secrets.key"
+    assert made(api, "sealed", payload={"n": 1, "token": secret})["payload"] == {"n": 1, "token": "***"}
+    made(api, "open")
+    before = keys.read_text()
+    kept = b"".join(ask(shared_deployment, lambda store: store.redis.hvals("penstock:schedules")))
+    assert b'"sealed":"v1.' in kept and b'"payload":{"n":1}' in kept and secret.encode() not in kept
+    staged, rotated = (shared_deployment.penstock("secrets", "rotate", *more) for more in (["--stage"], []))
+    assert (staged.code, rotated.code) == (0, 0), rotated.err
+    assert rotated.out.split()[0] == staged.out.split()[0] not in before
+    checked = shared_deployment.penstock("secrets", "check", "--json")
+    assert (checked.code, checked.json["clear"], checked.json["unreadable"]) == (0, [], {})
+    assert [key["use"] for key in checked.json["keys"]] == ["use", "old"] and checked.json["keys"][1]["schedules"] == 0
+    # A rotation that was killed before its end: the key is there, and what is sealed is not sealed by it.
+    SecretKeys(keys).rotate()
+    again = shared_deployment.penstock("secrets", "rotate")
+    assert (again.code, keys.read_text().count("\nold ")) == (0, 2), again.err
+    assert api.get("/schedules/sealed").json["payload"] == {"n": 1, "token": "***"}
+    keys.chmod(0o644)
+    try:
+        refused = api.post("/schedules", {"name": "late", **SAY, "payload": {"n": 1, "token": secret}})
+        assert refused.error == (503, "no-secret-key") and str(keys) not in str(refused.json)
+        shown = api.get("/schedules/sealed").json
+        assert shown["payload"] is None and "chmod 600" in shown["trouble"]["message"]
+        assert api.get("/schedules/open").json["payload"] == {"n": 1}
+        for command in (["secrets", "check"], ["schedules", "trigger", "sealed"]):
+            told = shared_deployment.penstock(*command)
+            assert told.code == 65 and "chmod 600" in told.err and secret not in told.out + told.err
+    finally:
+        keys.chmod(0o600)
+    for name in ("sealed", "open"):
+        assert api.send("DELETE", f"/schedules/{name}").status == 204
+    texts = [path.read_bytes() for path in shared_deployment.home.rglob("*") if path.is_file()]
+    assert any(before.encode() != text and b"secrets.rotate" in text for text in texts)
+    # The store's own file has every command that it was sent.
+    assert not [text for text in texts if secret.encode() in text]
 
 
 def test_the_beat_of_up_submits_and_what_came_of_it_is_shown(api: Api, shared_deployment: Deployment) -> None:

@@ -23,6 +23,7 @@ from worker.schedules.target import Targets
 from worker.store import Files, LiveLog, Records
 from worker.store.api_keys import ApiKeys
 from worker.store.audit import Audit
+from worker.store.schedules import Schedules
 from worker.store.webhooks import Webhooks
 from worker.store.workflow_runs import WorkflowRuns
 from worker.workflows.definitions import Definitions
@@ -53,6 +54,7 @@ class Context:
     rate_limit: RateLimit | None
     redis: Redis
     """The store's."""
+    schedules: Schedules
     declared: Declared
     scheduled: Targets
     definitions: Definitions

@@ -66,8 +66,8 @@ class Trouble(Document):
 class ScheduleDocument(Document):
     """`source`: `file` for the operator's own, which is read-only, `store` for others. `owner`: as whom it acts.
 
-    `payload` has secrets masked; it is null when what it runs is gone. `lastRunAt` is the newest slot that has a task,
-    or a workflow run.
+    `payload` has secrets masked; it is null when what it runs is gone, or when the server has no key for its secrets.
+    `lastRunAt` is the newest slot that has a task, or a workflow run.
     """
 
     name: str
@@ -177,5 +177,11 @@ def of_view(view: ScheduleView) -> ScheduleDocument:
         last_status=view.last_status.value if view.last_status else None,
         skipped=state.skipped if state else 0,
         missed=state.missed if state else 0,
-        trouble=Trouble(message=state.trouble, at=time(state.trouble_at)) if state and state.trouble else None,
+        trouble=_trouble(view),
     )
+
+
+def _trouble(view: ScheduleView) -> Trouble | None:
+    if view.state and view.state.trouble:
+        return Trouble(message=view.state.trouble, at=time(view.state.trouble_at))
+    return Trouble(message=view.schedule.unreadable, at=None) if view.schedule.unreadable else None

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -34,6 +35,7 @@ from worker.api.schedule_documents import (
 from worker.api.tasks import AskedNothing
 from worker.api.workflow_documents import RUNS, run_in_list
 from worker.model.schedule import Schedule
+from worker.model.sealing import Unsealable
 from worker.schedules.amend import amended
 from worker.schedules.change import Changing, ReadOnly, UnknownSchedule
 from worker.schedules.cron import PRESETS, Cron, CronError
@@ -43,8 +45,9 @@ from worker.schedules.submitting import Submitting, trigger
 from worker.schedules.target import NotSubmitted
 from worker.schedules.view import ScheduleView, views
 from worker.store.api_keys import ApiKeys
-from worker.store.schedules import ScheduleChanged, ScheduleExists, Schedules, TooManySchedules
+from worker.store.schedules import ScheduleChanged, ScheduleExists, TooManySchedules
 
+_logger = structlog.get_logger("penstock.api")
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 _SCHEDULES = "/api/v1/schedules"
 _READS = documented(400, 401, 403, 404, 429, 503)
@@ -139,7 +142,11 @@ async def change_schedule(name: str, request: Request, here: Here, caller: Asker
     caller.needs(f"schedules:write:{name}")
     before = await _found(here, name)
     asked = await read_body(request, AskedChange)
-    made = await _kept(here, caller, name, amended(before, asked.written()), new=False)
+    try:
+        value = amended(before, asked.written())
+    except Unsealable as error:
+        raise _refused(error) from None
+    made = await _kept(here, caller, name, value, new=False)
     await done(request, here, caller, name, status=200)
     return await _document(here, made)
 
@@ -203,7 +210,7 @@ async def list_schedule_tasks(
     """The tasks that it has submitted, newest first. Those of workflows' steps are with the runs that `/runs` lists."""
     caller.needs("tasks:read")
     schedule = await _readable(here, caller, name)
-    found, total = await Schedules(here.redis).tasks(schedule.name, limit, skip)
+    found, total = await here.schedules.tasks(schedule.name, limit, skip)
     readable = [in_list(task) for task in found if caller.may_read_script(task.script)]
     return ScheduleTasks(tasks=readable, total=total, next=skip + limit if skip + limit < total else None)
 
@@ -218,7 +225,7 @@ async def list_schedule_runs(
 ) -> ScheduleRuns:
     """The workflow runs that it has started, newest first."""
     schedule = await _readable(here, caller, name)
-    ids, total = await Schedules(here.redis).run_ids(schedule.name, limit, skip)
+    ids, total = await here.schedules.run_ids(schedule.name, limit, skip)
     found = await asyncio.gather(*(here.workflow_runs.get(id) for id in ids))
     readable = [run_in_list(run) for run in found if run and caller.principal.may(f"workflows:read:{run.workflow}")]
     return ScheduleRuns(runs=readable, total=total, next=skip + limit if skip + limit < total else None)
@@ -264,6 +271,12 @@ async def _kept(here: Context, caller: Caller, name: str, value: dict[str, Any],
         raise _invalid(list(error.problems)) from None
     except (UnknownSchedule, ReadOnly, ScheduleExists, ScheduleChanged, TooManySchedules) as error:
         raise _refused(error) from None
+    except Unsealable as error:
+        # It names a file of ours, which is the operator's to know.
+        _logger.error("the secrets of a schedule cannot be encrypted", schedule=name, why=str(error))
+        raise ApiError(
+            503, "no-secret-key", "secrets cannot be encrypted here; the log of the server says why"
+        ) from None
 
 
 async def _switch(name: str, request: Request, here: Context, caller: Caller, *, enabled: bool) -> ScheduleDocument:
@@ -282,12 +295,12 @@ def _changing(here: Context) -> Changing:
     if here.declared.wrong:
         # The operator's mistake: `penstock check` and our log tell it.
         raise ApiError(503, "wrong-deployment", "a file in config/schedules is wrong")
-    return Changing(Schedules(here.redis), here.catalog, here.scheduled, here.declared.known.files)
+    return Changing(here.schedules, here.catalog, here.scheduled, here.declared.known.files)
 
 
 def _submitting(here: Context) -> Submitting:
     return Submitting(
-        Schedules(here.redis),
+        here.schedules,
         here.records,
         here.publisher,
         ApiKeys(here.redis),

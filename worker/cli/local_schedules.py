@@ -29,13 +29,13 @@ class LocalSchedules:
         self._by = by
 
     async def show(self, name: str) -> dict[str, Any]:
-        with _failures():
+        with failures():
             return await self._document(await self._changing.find(name))
 
     async def create(self, name: str, given: Given) -> dict[str, Any]:
         from worker.cli.local import local_principal
 
-        with _failures():
+        with failures():
             value = {**given.fields, "payload": await self._payload(given.fields, given)}
             made = await self._changing.create(await self._changing.read(name, value, local_principal()))
             await self._record("schedules.create", name)
@@ -45,9 +45,9 @@ class LocalSchedules:
         from worker.cli.local import local_principal
         from worker.schedules.amend import amended
 
-        with _failures():
+        with failures():
             before = await self._changing.find(name)
-            value = amended(before, given.fields)
+            value = amended(before, {**given.fields, "payload": {}} if given.payload else given.fields)
             if given.payload:
                 value["payload"] = await self._payload(value, given)
             made = await self._changing.update(await self._changing.read(name, value, local_principal()))
@@ -57,12 +57,12 @@ class LocalSchedules:
     async def switch(self, name: str, *, enabled: bool) -> None:
         from worker.cli.local import local_principal
 
-        with _failures():
+        with failures():
             await self._changing.switch(name, local_principal(), enabled=enabled)
             await self._record(f"schedules.{'enable' if enabled else 'disable'}", name)
 
     async def delete(self, name: str) -> None:
-        with _failures():
+        with failures():
             await self._changing.remove(name)
             await self._record("schedules.delete", name)
 
@@ -70,7 +70,7 @@ class LocalSchedules:
         from worker.cli.local import local_principal
         from worker.schedules.submitting import trigger
 
-        with _failures():
+        with failures():
             schedule = await self._changing.find(name)
             id = await trigger(schedule, local_principal(), self._changing.catalog, self._by)
             await self._record("schedules.trigger", name, id)
@@ -112,6 +112,13 @@ class LocalSchedules:
 
 @asynccontextmanager
 async def local_schedules(home: Path) -> AsyncIterator[LocalSchedules]:
+    async with local_changing(home) as (deployment, store, changing, by):
+        yield LocalSchedules(deployment, store, changing, by)
+
+
+@asynccontextmanager
+async def local_changing(home: Path) -> AsyncIterator[tuple[Deployment, Store, Changing, Submitting]]:
+    """What it takes to read and change them."""
     from worker.cli.deployment import opened
     from worker.daemons.driving import workflow_definitions
     from worker.daemons.scheduled import targets_of
@@ -127,11 +134,12 @@ async def local_schedules(home: Path) -> AsyncIterator[LocalSchedules]:
         await registered_scripts(deployment, store).look()
         by = submitting(deployment, store, definitions, log=False)
         changing = Changing(by.schedules, deployment.catalog, by.workflows, files)
-        yield LocalSchedules(deployment, store, changing, by)
+        yield deployment, store, changing, by
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
+    from worker.model.sealing import Unsealable
     from worker.operations.submit import ScriptDisabled
     from worker.schedules.change import ReadOnly, UnknownSchedule
     from worker.schedules.target import NotSubmitted
@@ -141,7 +149,7 @@ def _failures() -> Iterator[None]:
         yield
     except UnknownSchedule as error:
         raise Failure(exit_codes.NO_INPUT, str(error)) from None
-    except (ReadOnly, ScheduleChanged, ScheduleExists, TooManySchedules, NotSubmitted) as error:
+    except (ReadOnly, ScheduleChanged, ScheduleExists, TooManySchedules, NotSubmitted, Unsealable) as error:
         raise Failure(exit_codes.DATA, str(error)) from None
     except ScriptDisabled as error:
         raise Failure(exit_codes.NOT_ALLOWED, str(error)) from None

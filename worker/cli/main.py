@@ -38,6 +38,7 @@ COMMANDS = {
     "workers": "List, drain, pause and remove workers.",
     "schedules": "List, try, make, change and trigger schedules.",
     "dead-letters": "List, show, replay or drop unreadable messages.",
+    "secrets": "Check and rotate the keys of secrets at rest.",
     "keys": "Make, list, rotate and revoke API keys.",
     "tokens": "Issue and look at tokens (JWT).",
     "audit": "Show who did what, and what was refused.",
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 
 # What has no meaning with a server, or no way there.
-_ABOUT_A_STORE = frozenset({"dead-letters"})
+_ABOUT_A_STORE = frozenset({"dead-letters", "secrets"})
 _IN_A_FOLDER = frozenset({"up", "worker", "api", "beat", "exec", "check", "acl"}) | _ABOUT_A_STORE
 
 _HELP = """A declarative task worker: JSON in, one fixed command per script, a checked and recorded run out.

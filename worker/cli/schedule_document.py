@@ -43,8 +43,14 @@ def of_schedule(view: ScheduleView) -> dict[str, Any]:
         "lastStatus": view.last_status.value if view.last_status else None,
         "skipped": state.skipped if state else 0,
         "missed": state.missed if state else 0,
-        "trouble": {"message": state.trouble, "at": time_text(state.trouble_at)} if state and state.trouble else None,
+        "trouble": _trouble(view),
     }
+
+
+def _trouble(view: ScheduleView) -> dict[str, Any] | None:
+    if view.state and view.state.trouble:
+        return {"message": view.state.trouble, "at": time_text(view.state.trouble_at)}
+    return {"message": view.schedule.unreadable, "at": None} if view.schedule.unreadable else None
 
 
 def row(document: Mapping[str, Any]) -> list[str]:

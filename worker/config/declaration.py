@@ -344,6 +344,20 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             },
         },
         "auth": _AUTH,
+        "secrets": {
+            "type": "object",
+            "description": "How secrets in the payloads of schedules are encrypted at rest.",
+            "additionalProperties": False,
+            "required": ["keyFile"],
+            "properties": {
+                "keyFile": {
+                    "type": "string",
+                    "minLength": 1,
+                    "description": "The file with their keys, mode 0600, `secrets.key` in stateDir unless named. Made "
+                    "when it is needed first; every host with an API or a beat needs the same.",
+                },
+            },
+        },
         "audit": {
             "type": "object",
             "description": "The record of who did what. About 300 bytes for each entry.",

@@ -164,11 +164,17 @@ class Settings:
     plugins: PluginSettings = field(default_factory=PluginSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     audit: AuditSettings = AuditSettings()
+    secret_key_file: Path | None = None
     document: Document | None = field(default=None, compare=False, repr=False)
 
     @property
     def embedded(self) -> bool:
         return self.broker_url is None
+
+    @property
+    def secret_keys(self) -> Path:
+        """The file with the keys of secrets at rest, which is made when it is needed first."""
+        return self.secret_key_file or self.state_dir / "secrets.key"
 
     def problem(self, pointer: str, message: str) -> Problem:
         """A problem of the settings, with file, line and column when they were read from a file."""
@@ -246,6 +252,7 @@ class _Reader:
             plugins=_plugins(value.get("plugins", {})),
             auth=self._auth(value.get("auth", {})),
             audit=_audit(value.get("audit", {})),
+            secret_key_file=self._file(value["secrets"]["keyFile"]) if value.get("secrets") else None,
             document=self._document,
         )
 

@@ -26,7 +26,15 @@ from worker.daemons.driving import workflow_definitions, workflow_driver
 from worker.daemons.logging import set_up_logging
 from worker.daemons.scheduled import ScheduledWorkflows, targets_of
 from worker.daemons.sources import publisher
-from worker.daemons.wiring import Deployment, fleet_of, open_access, open_store, registered_scripts, store_folder
+from worker.daemons.wiring import (
+    Deployment,
+    fleet_of,
+    open_access,
+    open_store,
+    registered_scripts,
+    schedules_of,
+    store_folder,
+)
 from worker.embedded import Embedded
 from worker.model.audit import AuditEntry
 from worker.model.rate import RateLimit
@@ -105,6 +113,7 @@ async def _serve(
             webhooks=webhooks,
             rate_limit=RateLimit(*rate) if rate else None,
             redis=store.redis,
+            schedules=schedules_of(settings, store),
             declared=Declared(settings.home, deployment.catalog, targets_of(definitions.files)),
             scheduled=ScheduledWorkflows(definitions, runs, driver, deployment.catalog.get),
             definitions=definitions,

@@ -18,6 +18,7 @@ from worker.daemons.wiring import (
     open_audit,
     open_store,
     registered_scripts,
+    schedules_of,
 )
 from worker.schedules.beat import Beat
 from worker.schedules.declared import Declared
@@ -25,7 +26,6 @@ from worker.schedules.submitting import Submitting
 from worker.store import StoreUnavailable
 from worker.store.api_keys import ApiKeys
 from worker.store.connect import BLOCK_MS
-from worker.store.schedules import Schedules
 from worker.store.workflow_runs import WorkflowRuns
 from worker.store.workflows import Workflows
 from worker.workflows.definitions import Definitions
@@ -43,7 +43,7 @@ def submitting(deployment: Deployment, store: Store, definitions: Definitions, *
     to_broker = publisher(deployment, store)
     driver = workflow_driver(deployment, store, to_broker, log=log)
     return Submitting(
-        Schedules(store.redis),
+        schedules_of(settings, store),
         store.records,
         to_broker,
         ApiKeys(store.redis),

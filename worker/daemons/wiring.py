@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from worker.operations.registered_scripts import RegisteredScripts
     from worker.store.api_keys import ApiKeys
     from worker.store.audit import Audit
+    from worker.store.schedules import Schedules
 
 
 class NotReachable(PenstockError):
@@ -157,6 +158,14 @@ def registered_scripts(deployment: Deployment, store: Store, *, working: bool = 
         approvals = Approvals(settings.worker.approval_key_file)
         policy = Policy(AllowList(settings.home), approvals, settings.worker.allow_inline_bodies)
     return RegisteredScripts(Registry(store.redis), deployment.catalog, settings.home, policy)
+
+
+def schedules_of(settings: Settings, store: Store) -> Schedules:
+    """The one way to them for whoever reads payloads: with the keys of those that hold secrets."""
+    from worker.auth.sealed import Sealed
+    from worker.store.schedules import Schedules
+
+    return Schedules(store.redis, Sealed(settings.secret_keys))
 
 
 def fleet_of(settings: Settings, store: Store) -> Fleet:

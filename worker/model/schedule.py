@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from worker.model.access import Principal
@@ -28,6 +28,9 @@ class Schedule:
 
     `target` is for whom its tasks are, as `Target` writes it; whom that means is seen at each slot.
 
+    `sealed` is the payload as the store keeps one with secrets. It could not be opened here when `unreadable` says why;
+    `payload` is None then.
+
     `file` is where the operator declared it, None for one that was made through the API or the command line.
     """
 
@@ -37,7 +40,7 @@ class Schedule:
     script: str | None = None
     workflow: str | None = None
     timezone: str = "UTC"
-    payload: Mapping[str, Any] | None = None
+    payload: Mapping[str, Any] | None = field(default=None, repr=False)
     enabled: bool = True
     overlap: Overlap = "skip"
     catch_up: CatchUp = "none"
@@ -48,6 +51,8 @@ class Schedule:
     description: str = ""
     tags: tuple[str, ...] = ()
     target: str | None = None
+    sealed: str | None = field(default=None, repr=False)
+    unreadable: str = ""
     file: str | None = None
     created_at: int | None = None
     updated_at: int | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.model.schedule import Schedule
+from worker.model.sealing import Unsealable
 from worker.schedules.read import written
 
 _RUNS = ("script", "workflow")
@@ -15,8 +16,11 @@ def amended(before: Schedule, fields: Mapping[str, Any]) -> dict[str, Any]:
     """For `read_schedule`. Who names a workflow takes the script away, and the other way round.
 
     With something else to run the payload of before is not handed on: that is what one script or workflow was trusted
-    with, secrets included.
+    with, secrets included. Raises Unsealable for one that cannot be read here, unless it gets another payload.
     """
+    if before.unreadable and "payload" not in fields:
+        # An empty one may be valid too, and would be kept in its place.
+        raise Unsealable(before.unreadable)
     old = written(before)
     after = {**old, **fields}
     for one, other in (_RUNS, _RUNS[::-1]):

@@ -67,14 +67,15 @@ class Changing:
         if new.name in self.files:
             raise ScheduleExists(f"there is a schedule {new.name} already, in a file of the deployment")
         made = replace(new, updated_by=new.owner.name)
-        return await self.schedules.create(made, await self.schedules.now())
+        return await self.schedules.create(made, await self.schedules.now(), secret=await self.holds_secret(made))
 
     async def update(self, new: Schedule) -> Schedule:
         """Put another in its place; from now on it acts as the new one's owner: whoever changes it answers for it."""
         await self._check(new, new.owner)
         old = await self._own(new.name)
         made = replace(new, updated_by=new.owner.name)
-        return await self.schedules.update(old, made, await self.schedules.now())
+        secret = await self.holds_secret(made)
+        return await self.schedules.update(old, made, await self.schedules.now(), secret=secret)
 
     async def switch(self, name: str, by: Principal, *, enabled: bool) -> Schedule:
         """Enable or disable. It goes on to act as it did; who enables it must be allowed to run what it runs."""
@@ -85,6 +86,17 @@ class Changing:
             return old
         made = replace(old, enabled=enabled, updated_by=by.name)
         return await self.schedules.update(old, made, await self.schedules.now())
+
+    async def holds_secret(self, schedule: Schedule) -> bool:
+        """Whether what it runs calls a part of its payload a secret; when that is gone, whether there is a payload."""
+        if schedule.workflow is not None:
+            target = await self.workflows.get(schedule.workflow)
+            schema = target.schema if target else None
+        else:
+            prepared = self.catalog.get(schedule.script or "")
+            schema = prepared.schema if prepared else None
+        payload = schedule.payload or {}
+        return bool(payload) if schema is None else bool(schema.redact(payload) != payload)
 
     async def remove(self, name: str) -> None:
         """Its tasks stay."""

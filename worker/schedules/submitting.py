@@ -65,6 +65,7 @@ class Submitting:
 async def submit_slot(schedule: Schedule, state: ScheduleState, slot: int, catalog: Catalog, by: Submitting) -> str:
     """The id of the slot's task or run, which is there afterwards; made twice it is the same. Raises NotSubmitted."""
     id = task_id(state, schedule.name, slot)
+    _check_readable(schedule)
     try:
         owner, now = await acting(schedule.owner, by.keys, by.roles)
         if schedule.workflow is not None:
@@ -101,6 +102,7 @@ async def trigger(
     Raises NotAllowed, ScriptDisabled, PayloadError, and NotSubmitted when what it runs is gone.
     """
     id = str(uuid.uuid4())
+    _check_readable(schedule)
     if schedule.workflow is not None:
         await by.workflows.start(schedule.workflow, dump_payload(schedule.payload or {}), principal, id, address)
     else:
@@ -146,6 +148,12 @@ async def _publish_again(id: str, by: Submitting) -> None:
     if task is not None and task.status is Status.PENDING and task.due_at is None:
         with suppress(BrokerAway):
             await by.publisher.publish(task.script, task.id, task.queue, task.priority)
+
+
+def _check_readable(schedule: Schedule) -> None:
+    """Without its payload it would be another task."""
+    if schedule.unreadable:
+        raise NotSubmitted(schedule.unreadable)
 
 
 def _prepared(schedule: Schedule, catalog: Catalog) -> Prepared:

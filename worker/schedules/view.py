@@ -18,7 +18,8 @@ MOST_PREVIEWED = 100
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """`payload` has secrets masked; None when what is run is gone, which alone knows what is secret.
+    """`payload` has secrets masked; None when it cannot be read here, and when what is run is gone, which alone knows
+    what is secret.
 
     `last_run` is the newest slot that was submitted, `last_task` its task, or
     `last_workflow_run` that, and `last_status` what became of it.
@@ -52,7 +53,7 @@ async def views(
         what = targets[schedule.workflow] if schedule.workflow else changing.catalog.get(schedule.script or "")
         return ScheduleView(
             schedule=schedule,
-            payload=what.schema.redact(schedule.payload or {}) if what else None,
+            payload=what.schema.redact(schedule.payload or {}) if what and not schedule.unreadable else None,
             state=state,
             next_run=next_run(schedule, state, now),
             last_run=state.last_slot if state else None,

@@ -2,6 +2,9 @@
 
 Every change is one atomic call. What a beat decides is kept before it is done, and done under ids that are the same for
 every beat: so any number of them may run, and each of them may be killed anywhere.
+
+A payload that holds secrets is kept sealed, whole: which part of it is a secret is the script's to say, and may be
+another tomorrow.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from redis.asyncio import Redis
 
 from worker.model.access import Principal
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.sealing import Sealing, Unsealable
 from worker.model.task import Task
 from worker.store.connect import BLOCK_MS
 from worker.store.encoding import shortened
@@ -54,11 +58,13 @@ class TooManySchedules(StoreError):
 class Schedules:
     """The schedules behind one connection pool; safe for any number of tasks of one event loop.
 
-    An absent or full store raises StoreUnavailable, what cannot be a name InvalidName.
+    An absent or full store raises StoreUnavailable, what cannot be a name InvalidName. Without `sealing` payloads with
+    secrets are neither kept nor read.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, sealing: Sealing | None = None) -> None:
         self._redis = redis
+        self._sealing = sealing
         limits = StoreLimits()
         self._put = Script(redis, "schedule_put", limits)
         self._remove = Script(redis, "schedule_remove", limits)
@@ -66,22 +72,30 @@ class Schedules:
         self._decide = Script(redis, "schedule_decide", limits)
         self._settle = Script(redis, "schedule_settle", limits)
 
-    async def create(self, new: Schedule, now: int) -> Schedule:
-        """Keep a new one, which begins now. Raises ScheduleExists, TooManySchedules."""
-        made = replace(new, created_at=now, updated_at=now)
-        await self._kept(made, "", now, anew=True)
+    async def create(self, new: Schedule, now: int, *, secret: bool = False) -> Schedule:
+        """Keep a new one, which begins now. `secret`: its payload holds some.
+
+        Raises ScheduleExists, TooManySchedules, Unsealable.
+        """
+        made = await self._sealed(replace(new, created_at=now, updated_at=now), secret)
+        await self._kept(made, "", now, "anew")
         return made
 
-    async def update(self, old: Schedule, new: Schedule, now: int) -> Schedule:
-        """Keep another in its place. Raises ScheduleChanged.
+    async def update(self, old: Schedule, new: Schedule, now: int, *, secret: bool = False) -> Schedule:
+        """Keep another in its place. What `new` has sealed stays as it is. Raises ScheduleChanged, Unsealable.
 
         With another timing it begins anew, and with a workflow for a script: a slot that a beat was busy with has a
         task or a run, and not both.
         """
-        made = replace(new, created_at=old.created_at, updated_at=now)
-        await self._kept(
-            made, _dumped(old), now, anew=made.timing != old.timing or bool(made.workflow) != bool(old.workflow)
-        )
+        made = await self._sealed(replace(new, created_at=old.created_at, updated_at=now), secret)
+        anew = made.timing != old.timing or bool(made.workflow) != bool(old.workflow)
+        await self._kept(made, _dumped(old), now, "anew" if anew else "")
+        return made
+
+    async def reseal(self, old: Schedule, now: int) -> Schedule:
+        """Seal its payload by the key in use, and change nothing else of it. Raises ScheduleChanged, Unsealable."""
+        made = await self._sealed(replace(old, sealed=None), True)
+        await self._kept(made, _dumped(old), now, "same")
         return made
 
     async def remove(self, name: str) -> bool:
@@ -91,13 +105,13 @@ class Schedules:
     async def get(self, name: str) -> Schedule | None:
         with store_errors():
             found: Any = await self._redis.hget(SCHEDULES.name, checked_schedule(name))
-        return None if found is None else _loaded(name, found)
+        return None if found is None else self._opened(_loaded(name, found))
 
     async def list(self) -> tuple[Schedule, ...]:
         """All of them, by name."""
         with store_errors():
             found: Any = await self._redis.hgetall(SCHEDULES.name)
-        return tuple(_loaded(name.decode(), text) for name, text in sorted(found.items()))
+        return tuple(self._opened(_loaded(name.decode(), text)) for name, text in sorted(found.items()))
 
     async def states(self, names: Iterable[str]) -> dict[str, ScheduleState]:
         """How far each has come; without those that have not begun."""
@@ -178,7 +192,34 @@ class Schedules:
                 ids, total = await pipeline.execute()
         return tuple(id.decode() for id in ids), total
 
-    async def _kept(self, made: Schedule, before: str, now: int, *, anew: bool) -> None:
+    async def _sealed(self, made: Schedule, secret: bool) -> Schedule:
+        if not secret or made.sealed is not None:
+            return made
+        if self._sealing is None:
+            raise Unsealable("there is no key here for payloads with secrets")
+        if not self._sealing.has_key() and any(each.sealed for each in await self.list()):
+            # A key of this host's own would make schedules that no other can read.
+            raise Unsealable(
+                "the store has secrets of a key that is not here: copy its file from the host that has it; when it is "
+                "lost, `penstock secrets rotate` makes another"
+            )
+        clear = json.dumps(made.payload, separators=(",", ":")).encode()
+        return replace(made, sealed=self._sealing.seal(_place(made), clear))
+
+    def _opened(self, found: Schedule) -> Schedule:
+        """One that cannot be opened is as the others but for its payload: none of them shall stop the rest."""
+        if found.sealed is None:
+            return found
+        try:
+            if self._sealing is None:
+                raise Unsealable("there is no key here for payloads with secrets")
+            if not isinstance(found.sealed, str):
+                raise Unsealable("what the store has is no sealed text: give the secret again")
+            return replace(found, payload=json.loads(self._sealing.open(_place(found), found.sealed)))
+        except Unsealable as error:
+            return replace(found, payload=None, unreadable=f"its payload cannot be read: {error}")
+
+    async def _kept(self, made: Schedule, before: str, now: int, progress: str) -> None:
         answer = await self._put(
             checked_schedule(made.name),
             before,
@@ -187,7 +228,7 @@ class Schedules:
             now,
             made.timing,
             secrets.token_hex(16),
-            "anew" if anew else "",
+            progress,
         )
         match answer:
             case b"there":
@@ -198,8 +239,15 @@ class Schedules:
                 raise TooManySchedules(f"there are {MOST} schedules, and no room for more")
 
 
+def _place(schedule: Schedule) -> str:
+    """What a sealed payload belongs to: whoever can write to the store shall not hand it to another script either."""
+    what = f"workflow/{schedule.workflow}" if schedule.workflow is not None else f"script/{schedule.script}"
+    return f"schedule/{schedule.name}/payload for {what}"
+
+
 def _dumped(schedule: Schedule) -> str:
     owner = schedule.owner
+    sealed = schedule.sealed
     return json.dumps(
         {
             "cron": schedule.cron,
@@ -207,7 +255,7 @@ def _dumped(schedule: Schedule) -> str:
             "script": schedule.script,
             "workflow": schedule.workflow,
             "timezone": schedule.timezone,
-            "payload": schedule.payload,
+            **({"payload": schedule.payload} if sealed is None else {"sealed": sealed}),
             "enabled": schedule.enabled,
             "overlap": schedule.overlap,
             "catch_up": schedule.catch_up,
