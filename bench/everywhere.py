@@ -23,8 +23,8 @@ from worker.config import load_settings
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Deployment, Store, fleet_of, open_deployment, open_store
 from worker.embedded import Embedded
-from worker.model import Status
 from worker.model.access import Principal
+from worker.model.status import Status
 from worker.model.target import Target
 from worker.operations.submit import submit
 

@@ -18,7 +18,9 @@ from bench.measuring import Row, Table, WrongCount, percentile
 from bench.program import options, positive, progress, report
 from bench.store import Pipelined
 from worker.embedded import Embedded
-from worker.model import Claimed, NewTask, Resolution, Status
+from worker.model.answers import Claimed
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.store import Records, connect
 
 SCRIPTS = ("sign", "upload", "checksum", "report")

@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.measuring import Row, Table, Value, WrongCount, tree, turned
 from bench.program import options, progress, report
 from bench.systems import WORKERS, Script, Worker, payloads
-from worker.model import NewTask
+from worker.model.task import NewTask
 from worker.store import Records, connect
 
 SYSTEMS = ("penstock", "celery prefork")

@@ -21,7 +21,9 @@ from redis.exceptions import NoScriptError
 from bench.measuring import Row, Table, WrongCount, percentile
 from bench.program import options, positive, progress, report
 from worker.embedded import Embedded
-from worker.model import Claim, Claimed, NewTask, Renewal, Resolution, Resolved, ResolveOutcome, Status
+from worker.model.answers import Claimed, Renewal, Resolved, ResolveOutcome
+from worker.model.status import Status
+from worker.model.task import Claim, NewTask, Resolution
 from worker.store import Records, connect
 
 FLOOR = "ping"

@@ -10,9 +10,9 @@ from tests.system.conftest import Deployment
 from worker.config import load_settings
 from worker.daemons.scheduled import targets_of
 from worker.daemons.wiring import Store, open_deployment, open_store
-from worker.model import Task
 from worker.model.access import Principal
 from worker.model.schedule import Schedule
+from worker.model.task import Task
 from worker.model.workflow_run import WorkflowRun
 from worker.schedules.read import read_schedule
 from worker.store.schedules import Schedules

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from worker.config import load_settings
 from worker.daemons.wiring import NotReachable, Store, open_store
-from worker.model import Task
+from worker.model.task import Task
 from worker.store import StoreUnavailable
 from worker.store.files import Files
 

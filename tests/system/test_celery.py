@@ -17,9 +17,10 @@ import redis
 from tests.system.site import Site, eventually
 from worker.daemons.sources import publisher
 from worker.daemons.wiring import Store, fleet_of, open_deployment
-from worker.model import NewTask, Status
 from worker.model.access import Principal
+from worker.model.status import Status
 from worker.model.target import Target, queue_of
+from worker.model.task import NewTask
 from worker.operations.submit import submit
 
 CELERY = str(Path(sys.executable).with_name("celery"))

@@ -23,8 +23,8 @@ from tests.system.site import eventually
 from tests.system.test_celery import *  # noqa: F403
 from tests.system.test_celery import COMMANDS, declare_scripts
 from worker.broker.rabbit_queues import DEAD, quorum_queue
-from worker.model import Task
 from worker.model.listing import TaskPage
+from worker.model.task import Task
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from worker.model import TRANSITIONS, CancelOutcome, Refusal, Registered, ResolveOutcome, RunLimits, Status
+from worker.model.answers import CancelOutcome, Refusal, Registered, ResolveOutcome
+from worker.model.status import TRANSITIONS, Status
+from worker.model.task import RunLimits
 
 FINISHED = {status for status, following in TRANSITIONS.items() if not following}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from worker.model import CancelOutcome, NewTask, Resolution, Status
+from worker.model.answers import CancelOutcome
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.operations.cancel import cancel, cancel_all
 from worker.store import Records
 

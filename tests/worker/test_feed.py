@@ -19,8 +19,8 @@ from worker.api.streams import Streams
 from worker.config.webhooks import WebhookSettings
 from worker.daemons.webhooks import WebhookSender
 from worker.embedded import Embedded
-from worker.model import NewTask
 from worker.model.access import Principal
+from worker.model.task import NewTask
 from worker.store import LiveLog, Records, connect
 from worker.store.script import StoreLimits
 from worker.store.webhooks import Webhooks

@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 from engine.log import Chunk
 from engine.log.index import IndexBuffer
 from worker.embedded import Embedded
-from worker.model import Claimed, LiveEnd, LiveGap, LiveLines, LiveLogPart, NewTask, Resolution, ShortLog, Status
+from worker.model.answers import Claimed
+from worker.model.live_log import LiveEnd, LiveGap, LiveLines, LiveLogPart
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution, ShortLog
 from worker.store import InvalidName, LiveLog, Records, UnknownTask, connect
 from worker.store.live_log_entry import pack, unpack
 from worker.store.live_log_writer import BUFFER_BYTES, STREAM_BYTES, LiveLogWriter

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from worker.embedded import Embedded
-from worker.model import NewTask, Resolution, Status
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.operations.prune import prune
 from worker.store import Records, connect
 from worker.store.files import Files

@@ -16,23 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.embedded import Embedded
-from worker.model import (
-    ArtifactRecord,
+from worker.model.answers import (
     Cancelled,
     CancelOutcome,
-    Claim,
     Claimed,
     Hint,
-    NewTask,
     Refusal,
     Refused,
     Registered,
-    Resolution,
     Resolved,
     ResolveOutcome,
-    Status,
-    Task,
 )
+from worker.model.status import Status
+from worker.model.task import ArtifactRecord, Claim, NewTask, Resolution, Task
 from worker.store import (
     InvalidName,
     Records,

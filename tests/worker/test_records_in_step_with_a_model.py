@@ -22,7 +22,9 @@ from hypothesis.stateful import (
 from tests.worker.records_model import CALLED, FINISHED, Model, Wanted
 from tests.worker.test_records import prune
 from worker.embedded import Embedded
-from worker.model import Claim, Claimed, Hint, NewTask, Refused, Resolution, RunLimits, Status
+from worker.model.answers import Claimed, Hint, Refused
+from worker.model.status import Status
+from worker.model.task import Claim, NewTask, Resolution, RunLimits
 from worker.store import Records, StoreLimits, connect
 from worker.store.keys import FIELDS
 

@@ -11,7 +11,8 @@ import redis
 
 from tests.worker.test_records import DONE, WORKER, claimed, new, prune, task
 from worker.embedded import Embedded
-from worker.model import Claimed, Refusal, Refused, Registered, Registration, Status
+from worker.model.answers import Claimed, Refusal, Refused, Registered, Registration
+from worker.model.status import Status
 from worker.store import InvalidName, Records
 
 Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]

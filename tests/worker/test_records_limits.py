@@ -12,19 +12,9 @@ import redis
 
 from tests.worker.test_records import DONE, WORKER, claimed, new
 from worker.embedded import Embedded
-from worker.model import (
-    Claim,
-    Claimed,
-    Hint,
-    Refusal,
-    Refused,
-    Resolution,
-    Resolved,
-    ResolveOutcome,
-    RunLimits,
-    Status,
-    Swept,
-)
+from worker.model.answers import Claimed, Hint, Refusal, Refused, Resolved, ResolveOutcome, Swept
+from worker.model.status import Status
+from worker.model.task import Claim, Resolution, RunLimits
 from worker.store import Records
 
 Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]

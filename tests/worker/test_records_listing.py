@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.worker.test_records import prune
-from worker.model import Claimed, NewTask, Resolution, Status
+from worker.model.answers import Claimed
 from worker.model.overview import Span
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.store import InvalidName, Records
 
 Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]

@@ -10,18 +10,11 @@ import pytest
 
 from tests.worker.test_records import DONE, claimed, new, task
 from worker.embedded import Embedded
-from worker.model import (
-    ChildTask,
-    Claimed,
-    NewTask,
-    Refusal,
-    Registered,
-    Resolution,
-    RunLimits,
-    Status,
-    TaskFilter,
-)
+from worker.model.answers import Claimed, Refusal, Registered
+from worker.model.listing import TaskFilter
+from worker.model.status import Status
 from worker.model.target import Target, queue_of
+from worker.model.task import ChildTask, NewTask, Resolution, RunLimits
 from worker.store import InvalidName, Records, StoreLimits, connect
 from worker.store.targets import Addressed, Targets
 

@@ -12,7 +12,7 @@ import redis
 
 from tests.worker.test_records import DONE, WORKER, claimed, new, task
 from worker.embedded import Embedded
-from worker.model import (
+from worker.model.answers import (
     Hint,
     Overdue,
     Refusal,
@@ -20,12 +20,12 @@ from worker.model import (
     Registered,
     Registration,
     Renewal,
-    Resolution,
     Resolved,
     ResolveOutcome,
-    Status,
     Swept,
 )
+from worker.model.status import Status
+from worker.model.task import Resolution
 from worker.store import Records, StoreLimits, connect
 
 Play = Callable[[Callable[[Records], Awaitable[Any]]], Any]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from worker.embedded import Embedded
-from worker.model import NewTask, Resolution, Status, Task
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution, Task
 from worker.operations.remove import FilesRemain, remove
 from worker.store import Records, connect
 from worker.store.files import Files

@@ -19,12 +19,12 @@ from worker.broker import RedisPublisher
 from worker.config import Catalog, Settings, WorkerSettings, load_catalog
 from worker.daemons.scheduled import ScheduledWorkflows
 from worker.embedded import Embedded
-from worker.model import Status, Task
 from worker.model.access import Principal
 from worker.model.answers import Claimed
 from worker.model.api_key import NewKey
 from worker.model.schedule import Schedule
-from worker.model.task import Resolution
+from worker.model.status import Status
+from worker.model.task import Resolution, Task
 from worker.model.worker import Admitted, Pulse
 from worker.operations.address import Fleet
 from worker.operations.authorise import NotAllowed

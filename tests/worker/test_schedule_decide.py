@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.model import TASK_ID
 from worker.model.access import Principal
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.task import TASK_ID
 from worker.schedules.decide import LATE_MS, Timing, decide, next_run, start_ms, task_id
 
 MINUTE = 60_000

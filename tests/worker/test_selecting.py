@@ -10,7 +10,10 @@ import pytest
 import redis
 
 from worker.embedded import Embedded
-from worker.model import Claimed, NewTask, Resolution, Selection, Status, TaskFilter
+from worker.model.answers import Claimed
+from worker.model.listing import Selection, TaskFilter
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.store import InvalidName, Records, selecting
 
 T = TypeVar("T")

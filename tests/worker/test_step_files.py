@@ -18,7 +18,9 @@ from engine.log import LogWriter
 from engine.process.abort import Abort
 from engine.script.load import load_script
 from engine.script.script import Limits, Script
-from worker.model import ArtifactRecord, Claimed, NewTask, Resolution, ShortLog, Status, StepTask
+from worker.model.answers import Claimed
+from worker.model.status import Status
+from worker.model.task import ArtifactRecord, NewTask, Resolution, ShortLog, StepTask
 from worker.operations.inputs import furnisher
 from worker.operations.results import MOST_BYTES, result_of
 from worker.store import Records

@@ -22,7 +22,9 @@ from worker.api.stream import TaskStream
 from worker.api.streams import Streams
 from worker.config import ApiSettings
 from worker.embedded import Embedded
-from worker.model import Claimed, NewTask, Resolution, Status
+from worker.model.answers import Claimed
+from worker.model.status import Status
+from worker.model.task import NewTask, Resolution
 from worker.store import Files, LiveLog, Records, connect
 
 DEADLINE_S = 20.0

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from worker.model import ArtifactRecord, NewTask, Resolution, Status
 from worker.model.answers import Claimed
+from worker.model.status import Status
+from worker.model.task import ArtifactRecord, NewTask, Resolution
 from worker.operations.unrecorded import MarkedStore, settle_artifacts
 from worker.store import Records
 from worker.store.files import Files

@@ -16,9 +16,11 @@ from engine.plugin import Plugins, Prepared
 from engine.script.load import load_script
 from worker.broker import RedisPublisher
 from worker.embedded import Embedded
-from worker.model import Claimed, Resolution, Status, Task
 from worker.model.access import Principal
+from worker.model.answers import Claimed
 from worker.model.api_key import NewKey
+from worker.model.status import Status
+from worker.model.task import Resolution, Task
 from worker.model.workflow_run import Advance, Advanced, StepStatus, WorkflowRun, WorkflowStatus, step_task_id
 from worker.operations.authorise import NotAllowed
 from worker.operations.submit import Conflict, submit

@@ -19,9 +19,9 @@ from worker.api.context import Context, Here
 from worker.api.execute import ANSWERS, Async, Wait, answer
 from worker.api.problem import ApiError
 from worker.config.commands import asked_commands
-from worker.model import TASK_ID
 from worker.model.command import EXEC, MOST_TIMEOUT_S, SCOPE, SHELL
 from worker.model.target import NotATarget, Target, parse_target
+from worker.model.task import TASK_ID
 from worker.operations.command import audited, payload_of, submit_command
 from worker.operations.submit import Submitted
 from worker.store.workers import UnknownWorker

@@ -24,7 +24,8 @@ from worker.api.log_view import LogView
 from worker.api.problem import ApiError, documented
 from worker.api.ranges import ranged
 from worker.api.readable import readable_task
-from worker.model import FINAL, ArtifactRecord, Run, Task
+from worker.model.status import FINAL
+from worker.model.task import ArtifactRecord, Run, Task
 from worker.operations.logs import open_log, viewed
 
 _BLOCK = 256 * 1024

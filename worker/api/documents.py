@@ -8,8 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from worker.model import ArtifactRecord, ChildTask, Run, Status, Task, times
+from worker.model import times
+from worker.model.status import Status
 from worker.model.target import worker_of
+from worker.model.task import ArtifactRecord, ChildTask, Run, Task
 from worker.operations.digest import open_digest
 from worker.store import Records
 

@@ -6,7 +6,8 @@ import asyncio
 
 from worker.api.feed import Feed
 from worker.api.woken import woken
-from worker.model import FINAL, Task
+from worker.model.status import FINAL
+from worker.model.task import Task
 from worker.store import Records
 
 

@@ -26,7 +26,8 @@ from worker.api.problem import ApiError, documented
 from worker.api.scripts import AskedPayload, known_script, payload_of
 from worker.api.targets import AskedTarget, target_of
 from worker.broker import BrokerAway
-from worker.model import FINAL, TASK_ID
+from worker.model.status import FINAL
+from worker.model.task import TASK_ID
 from worker.operations.authorise import check_execute
 from worker.operations.digest import open_digest_of
 from worker.operations.moments import moment_ms

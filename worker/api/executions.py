@@ -16,7 +16,7 @@ from worker.api.listing import Asked, select
 from worker.api.problem import ApiError, documented
 from worker.api.readable import readable_task
 from worker.api.tasks import add_verbs
-from worker.model import Task
+from worker.model.task import Task
 
 # Larger ones are not in lists.
 PARAMETERS_BYTES = 4 * 1024

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from engine.log.index import read_index
 from worker.api.log_lines import Batch, kept_lines
 from worker.api.place import LogPlace
-from worker.model import Run
+from worker.model.task import Run
 from worker.operations.logs import open_log
 from worker.store import Files
 

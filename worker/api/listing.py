@@ -13,8 +13,9 @@ from worker.api.caller import Caller
 from worker.api.context import Context
 from worker.api.documents import StatusName
 from worker.api.problem import ApiError
-from worker.model import Selection, Status, TaskFilter
 from worker.model.command import COMMANDS
+from worker.model.listing import Selection, TaskFilter
+from worker.model.status import Status
 from worker.operations.moments import moment_ms
 
 Trigger = Literal["api", "cli", "schedule", "workflow", "celery"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker.api.caller import Caller
 from worker.api.context import Context
 from worker.api.problem import ApiError
-from worker.model import TASK_ID, Task
+from worker.model.task import TASK_ID, Task
 
 _UNKNOWN = "unknown-task", "there is no such task"
 

@@ -23,7 +23,8 @@ from worker.api.sse import CHUNK_BYTES, HEARTBEAT, HEARTBEAT_S, RETRY, EventStre
 from worker.api.streams import Streams
 from worker.api.tail import LiveReader, Tail, until
 from worker.api.woken import woken
-from worker.model import FINAL, Run, Task
+from worker.model.status import FINAL
+from worker.model.task import Run, Task
 from worker.store import Files, Records, StoreUnavailable
 
 router = APIRouter(tags=["streams"])

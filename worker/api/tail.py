@@ -14,8 +14,8 @@ import structlog
 from worker.api.log_lines import Batch, LiveLines
 from worker.api.place import LogPlace
 from worker.api.sse import CHUNK_BYTES
-from worker.model import LiveEnd, LiveGap, LiveLogPart
-from worker.model import LiveLines as Lines
+from worker.model.live_log import LiveEnd, LiveGap, LiveLogPart
+from worker.model.live_log import LiveLines as Lines
 from worker.store import LiveLog, StoreUnavailable, UnknownTask
 
 _logger = structlog.get_logger("penstock.api")

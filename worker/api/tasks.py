@@ -30,7 +30,7 @@ from worker.api.listing import Asked, select
 from worker.api.problem import ApiError, documented
 from worker.api.readable import found_task, readable_task, unknown_task
 from worker.broker import BrokerAway
-from worker.model import CancelOutcome
+from worker.model.answers import CancelOutcome
 from worker.operations.cancel import cancel as cancel_tasks
 from worker.operations.digest import open_digest
 from worker.operations.remove import FilesRemain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from worker.api.documents import CancelDocument, Document, TaskInList, in_list, known_time, time
-from worker.model import Task
+from worker.model.task import Task
 from worker.model.workflow_run import StepState, WorkflowRun
 from worker.operations.digest import open_digest
 

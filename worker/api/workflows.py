@@ -20,7 +20,7 @@ from worker.api.documents import Document, known_time
 from worker.api.problem import ApiError, OneProblem, documented
 from worker.api.scripts import AskedPayload, payload_of
 from worker.api.workflow_documents import RUNS, WorkflowRunStatus
-from worker.model import TASK_ID
+from worker.model.task import TASK_ID
 from worker.model.workflow_run import WORKFLOW_NAME
 from worker.store.workflows import TooManyWorkflows, UnknownWorkflow, WorkflowChanged, WorkflowExists
 from worker.workflows.declaration import WORKFLOW_SCHEMA

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.errors import PayloadError
 from engine.schema import depth_of, parse_payload
-from worker.model import TASK_ID
+from worker.model.task import TASK_ID
 
 # Headers and properties of a message are small; what is nested deeper than this is no message of Celery's.
 _DEPTH = 32

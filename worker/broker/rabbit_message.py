@@ -11,7 +11,7 @@ from typing import Any
 from worker.broker.delivery import PLAIN_HEADER, Delivery, is_hint, read_body
 from worker.broker.envelope import TASK_PREFIX, Envelope, NotAMessage, identify, is_script, no_script
 from worker.broker.source import Unreadable
-from worker.model import TASK_ID
+from worker.model.task import TASK_ID
 
 
 def read_message(

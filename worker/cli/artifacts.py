@@ -16,7 +16,7 @@ from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Door, Site
-    from worker.model import ArtifactRecord, Run
+    from worker.model.task import ArtifactRecord, Run
 
 _BLOCK_BYTES = 1024 * 1024
 

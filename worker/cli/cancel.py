@@ -17,7 +17,8 @@ from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Door, Site
-    from worker.model import Cancelled, Status
+    from worker.model.answers import Cancelled
+    from worker.model.status import Status
 
 _SAID = {
     "cancelled": "cancelled; it never starts",
@@ -97,7 +98,7 @@ async def _cancel(site: Site, choice: _Choice, why: str) -> list[tuple[str, Canc
 
 
 async def _many(door: Door, choice: _Choice, why: str) -> AsyncIterator[tuple[str, Cancelled]]:
-    from worker.model import Status
+    from worker.model.status import Status
 
     statuses = (Status.PENDING,) if choice.pending else (Status.PENDING, Status.RUNNING)
     if not choice.yes:

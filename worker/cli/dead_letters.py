@@ -18,7 +18,7 @@ from worker.cli.options import json_option
 if TYPE_CHECKING:
     from worker.config import Settings
     from worker.daemons.wiring import Store
-    from worker.model import DeadLetter, DeadLetterPage
+    from worker.model.dead_letter import DeadLetter, DeadLetterPage
 
 
 @click.group("dead-letters")

@@ -14,9 +14,11 @@ from worker.model.times import time_text
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
     from engine.outcome import Outcome
-    from worker.model import ArtifactRecord, Cancelled, ChildTask, DeadLetter, Run, Task
+    from worker.model.answers import Cancelled
     from worker.model.api_key import ApiKey
+    from worker.model.dead_letter import DeadLetter
     from worker.model.overview import Overview
+    from worker.model.task import ArtifactRecord, ChildTask, Run, Task
 
 
 def of_outcome(outcome: Outcome, *, task_id: str, run_id: int, script: str) -> dict[str, Any]:

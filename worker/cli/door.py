@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from worker.cli.submitting import Accepted, Request
     from worker.cli.verdict import Verdict
     from worker.cli.workflow_door import WorkflowDoor
-    from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+    from worker.model.answers import Cancelled
     from worker.model.audit import AuditFilter, AuditPage
+    from worker.model.listing import TaskPage
+    from worker.model.live_log import LiveLogPart
     from worker.model.overview import Overview
+    from worker.model.status import Status
+    from worker.model.task import ArtifactRecord, Run, Task
 
 
 class Away(Failure):

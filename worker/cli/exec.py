@@ -109,7 +109,7 @@ def _checked(task_id: str | None) -> str:
         import uuid
 
         return str(uuid.uuid4())
-    from worker.model import TASK_ID
+    from worker.model.task import TASK_ID
 
     if not TASK_ID.match(task_id):
         raise click.UsageError(f"--task-id has the form {TASK_ID.pattern}")

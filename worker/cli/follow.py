@@ -14,7 +14,9 @@ from worker.cli.door import Away, Busy, Door
 from worker.cli.failure import Failure
 from worker.cli.output import Shown
 from worker.cli.terminal import local_time
-from worker.model import FINAL, LiveEnd, LiveGap, LiveLines, Run, Task
+from worker.model.live_log import LiveEnd, LiveGap, LiveLines
+from worker.model.status import FINAL
+from worker.model.task import Run, Task
 
 _T = TypeVar("_T")
 

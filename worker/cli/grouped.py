@@ -15,7 +15,7 @@ from worker.cli.follow import Place, follow
 from worker.cli.line_view import LineView
 from worker.cli.output import LogOutput
 from worker.cli.terminal import duration, painted_status, table
-from worker.model import ChildTask, Task
+from worker.model.task import ChildTask, Task
 
 # So many are followed at a time; each takes a connection. The logs of the others are there when it is their turn.
 _AT_A_TIME = 16

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from worker.cli.workflow_door import WorkflowDoor
     from worker.config import Settings
     from worker.daemons.wiring import Deployment, Store
-    from worker.model import ArtifactRecord, Cancelled, LiveLogPart, Run, Status, Task, TaskPage
+    from worker.model.answers import Cancelled
     from worker.model.audit import AuditEntry, AuditFilter, AuditPage, Result
+    from worker.model.listing import TaskPage
+    from worker.model.live_log import LiveLogPart
     from worker.model.overview import Overview
+    from worker.model.status import Status
+    from worker.model.task import ArtifactRecord, Run, Task
 
 
 class LocalSite:
@@ -190,7 +194,7 @@ class LocalDoor:
         self._store = store
 
     async def task(self, task_id: str) -> Task:
-        from worker.model import TASK_ID
+        from worker.model.task import TASK_ID
 
         with store_failures():
             task = await self._store.records.get(task_id) if TASK_ID.match(task_id) else None

@@ -21,7 +21,7 @@ from worker.model.workflow_run import RUN_ID, WorkflowRun, WorkflowStatus
 from worker.store.workflow_runs import WorkflowRuns
 
 if TYPE_CHECKING:
-    from worker.model import Task
+    from worker.model.task import Task
 
 
 class LocalWorkflows:

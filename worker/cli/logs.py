@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.cli.follow import Place
     from worker.cli.grouped import Grouped
     from worker.cli.output import LogOutput
-    from worker.model import Run, Task
+    from worker.model.task import Run, Task
 
 # What a running task has written so far comes at once; after this long without more that was all.
 _SO_FAR_S = 0.5
@@ -143,7 +143,7 @@ async def _print_live(
 async def _so_far(door: Door, task_id: str, number: int) -> tuple[bytes, Place]:
     """What the live log has now, and the place behind it."""
     from worker.cli.follow import Place
-    from worker.model import LiveGap, LiveLines
+    from worker.model.live_log import LiveGap, LiveLines
 
     place = Place(number, whole=False)
     found: list[bytes] = []

@@ -13,7 +13,7 @@ from worker.cli.terminal import painted, painted_status, size, table
 
 if TYPE_CHECKING:
     from engine.artifacts import Artifact
-    from worker.model import ArtifactRecord
+    from worker.model.task import ArtifactRecord
 
 
 def notice(message: str) -> None:

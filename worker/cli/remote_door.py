@@ -19,7 +19,10 @@ from worker.cli.remote_client import Client, NotFound, part
 from worker.cli.remote_keyring import RemoteKeyring
 from worker.cli.remote_roster import RemoteRoster
 from worker.cli.verdict import Verdict, remote_verdict
-from worker.model import TASK_ID, Cancelled, CancelOutcome, LiveEnd, LiveLines, Status
+from worker.model.answers import Cancelled, CancelOutcome
+from worker.model.live_log import LiveEnd, LiveLines
+from worker.model.status import Status
+from worker.model.task import TASK_ID
 
 if TYPE_CHECKING:
     from worker.cli.keyring import Keyring
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     from worker.cli.server import Server
     from worker.cli.submitting import Accepted, Request
     from worker.cli.workflow_door import WorkflowDoor
-    from worker.model import ArtifactRecord, LiveLogPart, Run, Task, TaskPage
     from worker.model.audit import AuditFilter, AuditPage
+    from worker.model.listing import TaskPage
+    from worker.model.live_log import LiveLogPart
     from worker.model.overview import Overview
+    from worker.model.task import ArtifactRecord, Run, Task
 
 # The most that a server gives at once.
 _PAGE = 200
@@ -147,7 +152,7 @@ class RemoteDoor:
         return self._client.read(lambda: remote_values.task(found))
 
     async def tasks(self, *, script: str | None, status: Status | None, limit: int, before: str | None) -> TaskPage:
-        from worker.model import TaskPage
+        from worker.model.listing import TaskPage
 
         query = {"script": script, "status": status and status.value}
         asked = {name: value for name, value in query.items() if value is not None}

@@ -24,23 +24,14 @@ from worker.cli.answer_fields import short as _short
 from worker.cli.answer_fields import text as _text
 from worker.cli.answer_fields import word as _word
 from worker.cli.keyring import MadeKey, SeenKey
-from worker.model import (
-    TASK_ID,
-    ArtifactRecord,
-    Cancelled,
-    CancelOutcome,
-    CancelRequest,
-    ChildTask,
-    Run,
-    Status,
-    StepTask,
-    Task,
-    TaskPage,
-)
+from worker.model.answers import Cancelled, CancelOutcome
 from worker.model.api_key import KEY_ID, KEY_TEXT, ApiKey, id_in
 from worker.model.audit import ACTION, ENTRY_ID, RESULTS, AuditEntry, AuditPage
+from worker.model.listing import TaskPage
 from worker.model.overview import Overview, SeenQueue, SeenWorker
+from worker.model.status import Status
 from worker.model.target import read_target
+from worker.model.task import TASK_ID, ArtifactRecord, CancelRequest, ChildTask, Run, StepTask, Task
 from worker.model.worker import WORKER_NAME, WorkerState
 from worker.model.workflow_run import WORKFLOW_NAME
 

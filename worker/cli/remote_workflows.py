@@ -15,7 +15,7 @@ from worker.cli.remote_client import Client, Conflict, NotFound, part
 from worker.cli.remote_documents import document
 from worker.cli.remote_values import flag, identifier
 from worker.cli.workflow_door import Started
-from worker.model import TASK_ID
+from worker.model.task import TASK_ID
 from worker.model.workflow_run import WORKFLOW_NAME
 
 # How large a payload may be is for the server to say: here it only has to fit into memory.

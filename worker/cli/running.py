@@ -24,7 +24,7 @@ from worker.cli.progress_bar import ProgressBar
 from worker.cli.submitting import Request
 from worker.cli.terminal import duration, print_json
 from worker.config import Settings
-from worker.model import Task
+from worker.model.task import Task
 
 # How many stores of others `run --up` uses, one after the other, before it gives up.
 _STORES = 5

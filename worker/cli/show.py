@@ -15,7 +15,7 @@ from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Site
-    from worker.model import CancelRequest, Run, Task
+    from worker.model.task import CancelRequest, Run, Task
 
 
 @click.command("show")

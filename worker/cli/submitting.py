@@ -168,7 +168,7 @@ def request_of(
     import asyncio
 
     from worker.cli.payload import payload_from
-    from worker.model import TASK_ID
+    from worker.model.task import TASK_ID
 
     task_id, tags = options.task_id, options.tags
     if task_id is not None and not TASK_ID.match(task_id):

@@ -14,7 +14,8 @@ from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Site
-    from worker.model import Task, TaskPage
+    from worker.model.listing import TaskPage
+    from worker.model.task import Task
 
 
 @click.command("tasks")
@@ -45,7 +46,7 @@ def command(site: Site, script: str | None, status: str | None, limit: int, befo
 
 
 async def _page(site: Site, script: str | None, status: str | None, limit: int, before: str | None) -> TaskPage:
-    from worker.model import Status
+    from worker.model.status import Status
 
     async with site.open() as door:
         return await door.tasks(script=script, status=Status(status) if status else None, limit=limit, before=before)

@@ -17,7 +17,7 @@ from worker.cli.site import pass_site
 
 if TYPE_CHECKING:
     from worker.cli.door import Door, Site
-    from worker.model import Status
+    from worker.model.status import Status
 
 # The other screen of the terminal, without a cursor; and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -56,7 +56,7 @@ def command(site: Site, script: str | None, status: str | None, every_s: float) 
 
 async def _watch(site: Site, script: str | None, status: str | None, every_s: float) -> int:
     from worker.cli.door import Away, Busy
-    from worker.model import Status
+    from worker.model.status import Status
 
     wanted = Status(status) if status else None
     async with site.open() as door:

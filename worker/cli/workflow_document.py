@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from worker.model.times import time_text
 
 if TYPE_CHECKING:
-    from worker.model import Task
+    from worker.model.task import Task
     from worker.model.workflow_run import StepState, WorkflowRun
     from worker.workflows.definitions import Definition
 

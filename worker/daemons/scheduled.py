@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from engine.plugin import Prepared
-from worker.model import Status
 from worker.model.access import Principal
+from worker.model.status import Status
 from worker.schedules.target import NotSubmitted, Target
 from worker.store.workflow_runs import WorkflowRuns
 from worker.workflows.definitions import Definitions

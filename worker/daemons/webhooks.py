@@ -17,7 +17,9 @@ import structlog
 from worker.api.feed import Feed, order
 from worker.api.woken import woken
 from worker.config.webhooks import WebhookSettings, read_target
-from worker.model import FINAL, Event, Task
+from worker.model.listing import Event
+from worker.model.status import FINAL
+from worker.model.task import Task
 from worker.operations.cloud_event import body_of, event_id, headers_of
 from worker.store import Records, StoreError
 from worker.store.webhooks import LEASE_S, Delivery, Lease, Webhooks

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from engine.errors import PayloadError, PenstockError, Problem
-from worker.model import ChildTask, NewTask
 from worker.model.access import Principal
 from worker.model.target import Target
+from worker.model.task import ChildTask, NewTask
 from worker.model.worker import Worker, WorkerState
 from worker.store.targets import Addressed, Targets
 from worker.store.workers import Workers

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from worker.model import TASK_ID, Cancelled, CancelOutcome, Status
+from worker.model.answers import Cancelled, CancelOutcome
+from worker.model.status import Status
+from worker.model.task import TASK_ID
 from worker.store import Records
 
 # So many at a time: enough to hide the way to the store, and few enough that the workers get a word in.

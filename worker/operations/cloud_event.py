@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from worker.model import Task
+from worker.model.task import Task
 from worker.model.times import time_text
 
 MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from engine.schema import Schema, dump_payload
-from worker.model import Task
+from worker.model.task import Task
 from worker.model.workflow_run import WorkflowRun
 
 

@@ -13,7 +13,7 @@ from engine.artifacts.writing import open_below, write_file
 from engine.errors import NotFurnished
 from engine.process.abort import Abort
 from engine.script import Script
-from worker.model import ArtifactRecord, StepTask
+from worker.model.task import ArtifactRecord, StepTask
 from worker.store import Records
 from worker.store.files import Files, RunFiles
 

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from engine.log.index import IndexBuffer
 from engine.log.record import Chunk
-from worker.model import LiveGap, LiveLines, Run
+from worker.model.live_log import LiveGap, LiveLines
+from worker.model.task import Run
 from worker.store.files import Files
 from worker.store.live_log import LiveLog
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from worker.model import ArtifactRecord, Claim, Resolution, ShortLog, Status
+from worker.model.status import Status
+from worker.model.task import ArtifactRecord, Claim, Resolution, ShortLog
 from worker.store import Records
 
 _logger = structlog.get_logger("penstock.worker")

@@ -23,10 +23,10 @@ from engine.process.lifeline import Lifeline
 from engine.schema import Payload, dump_payload
 from engine.script import Script
 from worker.broker import BrokerAway, Delivery, Publisher
-from worker.model import ArtifactRecord, NewTask, Resolution, ShortLog, Status
 from worker.model.answers import Claimed, Refused, Resolved, ResolveOutcome
+from worker.model.status import Status
 from worker.model.target import worker_of
-from worker.model.task import RunLimits
+from worker.model.task import ArtifactRecord, NewTask, Resolution, RunLimits, ShortLog
 from worker.operations.inputs import furnisher
 from worker.operations.leases import Leases, cancelled_by
 from worker.operations.moments import moment_ms

@@ -7,8 +7,9 @@ import os
 import structlog
 
 from worker.broker import BrokerAway, Delivery
-from worker.model import Resolution, Status
 from worker.model.answers import Claimed, Refusal
+from worker.model.status import Status
+from worker.model.task import Resolution
 from worker.operations.perform import Performer
 from worker.operations.persist import until_stored
 

@@ -7,7 +7,9 @@ import asyncio
 import structlog
 
 from engine.errors import PenstockError
-from worker.model import FINAL, Finished, Task
+from worker.model.answers import Finished
+from worker.model.status import FINAL
+from worker.model.task import Task
 from worker.operations.rerun import NotFinal
 from worker.store import Records
 from worker.store.files import Files

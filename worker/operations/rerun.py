@@ -6,9 +6,10 @@ from engine.errors import PenstockError
 from engine.plugin import Prepared
 from engine.schema import dump_payload
 from worker.broker import Publisher
-from worker.model import FINAL, Task
 from worker.model.access import Principal
+from worker.model.status import FINAL
 from worker.model.target import Target, read_target, worker_of
+from worker.model.task import Task
 from worker.operations.address import Fleet
 from worker.operations.digest import open_digest
 from worker.operations.submit import Submitted, submit

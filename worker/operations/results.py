@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from engine.log.index import Stretch, read_index
 from engine.schema.payload import MAX_DEPTH, depth_of
-from worker.model import Resolution
+from worker.model.task import Resolution
 from worker.store.files import RunFiles
 
 NAME = "result.json"

@@ -14,10 +14,11 @@ from engine.schema import dump_payload, parse_payload
 from engine.script.parameters import filled
 from engine.script.program import BROWSER
 from worker.broker import Publisher
-from worker.model import TASK_ID, NewTask, Status, StepTask
 from worker.model.access import Principal
 from worker.model.answers import Hint, Registered
+from worker.model.status import Status
 from worker.model.target import Target
+from worker.model.task import TASK_ID, NewTask, StepTask
 from worker.operations.address import Fleet, address_to
 from worker.operations.authorise import check_execute, may_read_task
 from worker.operations.digest import digest_of

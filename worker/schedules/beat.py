@@ -9,9 +9,9 @@ import structlog
 
 from engine.log.text import printable
 from worker.config import Catalog
-from worker.model import FINAL
 from worker.model.audit import AuditEntry
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.status import FINAL
 from worker.schedules.cron import CronError
 from worker.schedules.decide import Timing, begun, decide, earliest, start_ms
 from worker.schedules.declared import Known

@@ -12,9 +12,9 @@ from engine.plugin import Prepared
 from engine.schema import dump_payload
 from worker.broker import BrokerAway, Publisher
 from worker.config import Catalog
-from worker.model import Status
 from worker.model.access import Principal, shared
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.status import Status
 from worker.model.target import read_target
 from worker.operations.address import Fleet, NobodyMeant
 from worker.operations.authorise import NotAllowed, check_execute

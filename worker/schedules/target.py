@@ -7,8 +7,8 @@ from typing import Protocol
 
 from engine.errors import PenstockError
 from engine.schema import Schema
-from worker.model import Status
 from worker.model.access import Principal
+from worker.model.status import Status
 
 
 class NotSubmitted(PenstockError):

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from worker.model import Status
 from worker.model.schedule import Schedule, ScheduleState
+from worker.model.status import Status
 from worker.schedules.change import Changing
 from worker.schedules.decide import next_run
 from worker.schedules.submitting import Launched

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from tests.system.faults.history import ACCEPTED, END, START, TRIED, Histories, Mark
 from tests.system.faults.targeted import broken_targets
-from worker.model import Status, Task
 from worker.model.listing import Event
+from worker.model.status import Status
+from worker.model.task import Task
 
 _ENDS = frozenset({"resolved", "expired", "overdue", "cancelled"})
 # From the state of a task (its newest run's) by the kind of an event to the next state.

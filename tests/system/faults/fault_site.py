@@ -23,8 +23,8 @@ from tests.system.faults.proxy import Proxy
 from tests.system.faults.store_server import StoreServer
 from tests.system.site import DEADLINE_S, Site, eventually
 from worker.daemons.wiring import Store
-from worker.model import Task
 from worker.model.listing import Event
+from worker.model.task import Task
 
 LEASE_S = 2.0
 # A good task that is sent to a living worker has run within this.

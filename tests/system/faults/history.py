@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.model import Task
 from worker.model.listing import Event
+from worker.model.task import Task
 
 TRIED, ACCEPTED = "tried", "accepted"
 START, TICK, END = "start", "tick", "end"

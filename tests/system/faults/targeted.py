@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.system.faults.history import START, Histories
-from worker.model import ChildTask, Status, Task
+from worker.model.status import Status
 from worker.model.target import worker_of
+from worker.model.task import ChildTask, Task
 
 
 def broken_targets(histories: Histories) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tests.system.faults import beat
 from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.places import DONE, WAITS, ends, stop_at
 from tests.system.site import eventually
-from worker.model import CancelOutcome
+from worker.model.answers import CancelOutcome
 
 CANCELLED = ("cancelled", "cancelled")
 OVERDUE = ("exception", "deadline-exceeded")

@@ -14,9 +14,10 @@ from tests.system.faults.checker import violations
 from tests.system.faults.history import Histories, Mark, append, read
 from tests.system.faults.store_server import StoreServer
 from tests.system.faults.targeted import broken_targets
-from worker.model import ChildTask, Run, Status, Task
 from worker.model.listing import Event
+from worker.model.status import Status
 from worker.model.target import queue_of
+from worker.model.task import ChildTask, Run, Task
 
 
 def event(at_ms: int, kind: str, run: int, status: str, task: str = "t") -> Event:

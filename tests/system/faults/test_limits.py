@@ -12,7 +12,7 @@ from tests.system.faults.fault_site import FaultSite
 from tests.system.faults.history import START, Mark, read
 from tests.system.faults.places import DONE, WAITS, ends
 from tests.system.site import eventually, run_folder
-from worker.model import Task
+from worker.model.task import Task
 
 # Half a second with a sign of life every 50 ms.
 HALF_A_SECOND = "for _ in {1..10}; do mark tick; sleep 0.05; done"

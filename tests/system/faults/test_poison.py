@@ -12,7 +12,7 @@ from tests.system.faults.places import DONE, ends
 from tests.system.faults.poison import HARMLESS, MALFORMED, PICKLE_MARK, UNREADABLE, message
 from tests.system.site import eventually
 from worker.daemons.wiring import Store
-from worker.model import Task
+from worker.model.task import Task
 from worker.store.dead_letters import DeadLetters
 
 SCHEMA = {"type": "object", "additionalProperties": False, "properties": {"a": {"type": "integer"}}}
