@@ -41,9 +41,9 @@ ROLES = ("producer", "worker", "api", "beat", "admin")
 def command(
     home: Path, role: str, name: str, url_file: Path, server: str | None, queues: tuple[str, ...], no_queues: bool
 ) -> int:
-    """Print what lets one account into the store or the broker, and no further than its role needs.
+    """Print an account for the store or the broker.
 
-    For Redis 7 or Valkey a line of the ACL file, with the SHA-256 of the password; for RabbitMQ (an amqp:// URL)
+    It lets in who has its password, and no further than its role needs. For Redis 7 or Valkey a line of the ACL file, with the SHA-256 of the password; for RabbitMQ (an amqp:// URL)
     commands for rabbitmqctl. Nothing is changed on the server. The password is in the file alone: it goes to the host
     of the account.
 
