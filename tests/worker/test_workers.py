@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from worker.model.worker import (
     Admitted,
     Pulse,
     Vitals,
+    Wish,
     Wishes,
     Worker,
     WorkerCard,
@@ -96,7 +98,7 @@ def test_what_is_asked_for_stays_until_it_is_taken_back(store: Embedded) -> None
         await workers.wish("one", "drain", "anna", "new \udcff disk\n")
         await workers.wish("one", "drain", "bob")
         heard = await workers.beat(card(), Pulse())
-        assert heard and heard.drain and (heard.drain.by, heard.drain.why) == ("anna", "new \udcff disk\n")
+        assert heard and heard.drain and (heard.drain.by, heard.drain.why) == ("anna", "new ? disk\n")
         await workers.wish("one", "pause", "bob")
         await workers.leave(card(), Pulse())
         again = await workers.enter(card(instance="i2"), (), Pulse())
@@ -151,6 +153,48 @@ def test_a_worker_that_writes_nonsense_hides_no_other(store: Embedded) -> None:
         with pytest.raises(UnknownWorker):
             await workers.get("a")
         assert isinstance(await workers.enter(card("a"), (), Pulse()), Wishes)
+
+    play(store, scene)
+
+
+def _nonsense() -> dict[str, tuple[bytes, bytes]]:
+    """By what is wrong with it the card and the pulse of a worker `evil`."""
+    about, pulse = asdict(card("evil")), asdict(Pulse())
+    cards: dict[str, object] = {"name": "one", "labels": [1], "queues": [[1]], "beat_ms": "x", "version": {}}
+    cards |= {"concurrency": 1e999, "process": {"host": 1, "pid": "x"}, "manifest": "\ud800"}
+    pulses: dict[str, object] = {"tasks": [1], "running": "x", "reason": 5, "vitals": {"load": float("nan")}}
+    changed = {f"card {name}": ({**about, name: value}, pulse) for name, value in cards.items()}
+    changed |= {f"pulse {name}": (about, {**pulse, name: value}) for name, value in pulses.items()}
+    changed |= {"no name": ({**about, "name": "a b=c"}, pulse), "label": ({**about, "labels": ["x"]}, pulse)}
+    found = {name: (json.dumps(one).encode(), json.dumps(two).encode()) for name, (one, two) in changed.items()}
+    deep, good = b"[" * 100_000, json.dumps(about).encode()
+    return found | {"deep card": (deep, b"{}"), "deep pulse": (good, deep)}
+
+
+def test_a_worker_that_speaks_for_others_or_of_another_kind_is_passed_over(store: Embedded) -> None:
+    nonsense = _nonsense()
+    beat = b"i 1 2 3 + "
+
+    async def scene(workers: Workers) -> None:
+        await workers.enter(card(), (), Pulse())
+        with sync_redis.Redis.from_url(store.url, protocol=2) as client:
+            client.hset("penstock:workers:admits", "one", b'[["\\ud800","q","d",0]]')
+            client.hset("penstock:workers:wishes", "one:drain", b'99999999999999999999 {"b":"a","w":"b"}')
+            client.hset("penstock:workers:wishes", "one:pause", b"1 " + b"[" * 100_000)
+            for what, (text, pulse) in nonsense.items():
+                client.hset("penstock:workers", "evil", text)
+                client.hset("penstock:workers:beats", "evil", beat + pulse)
+                found = await workers.list(admits=True)
+                assert [(worker.name, worker.admits) for worker in found] == [("one", ())], what
+            client.hset("penstock:workers", "evil", json.dumps(asdict(card("evil"))))
+            for times in (b"99999999999999999 2 3", b"1 -2 3", b"1 2 99999999999999999"):
+                client.hset(
+                    "penstock:workers:beats", "evil", b"i %b + %b" % (times, json.dumps(asdict(Pulse())).encode())
+                )
+                assert len(await workers.list()) == 1, times
+            client.hset("penstock:workers:beats", "evil", beat + json.dumps(asdict(Pulse())).encode())
+            assert len(await workers.list()) == 2, "one that makes sense"
+        assert (await workers.get("one")).wishes == Wishes(Wish("", 0), Wish("", 0))
 
     play(store, scene)
 

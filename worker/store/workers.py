@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
 
-from worker.model.worker import (
-    WORKER_NAME,
-    Admitted,
-    Pulse,
-    Vitals,
-    Wish,
-    Wishes,
-    Worker,
-    WorkerCard,
-    WorkerProcess,
-    WorkerState,
-    state_of,
-)
+from worker.model.worker import WORKER_NAME, Admitted, Pulse, Wishes, Worker, WorkerCard
 from worker.store.encoding import compact, shortened
 from worker.store.errors import InvalidName, StoreError, store_errors
 from worker.store.keys import WORKER_ADMITS, WORKER_BEATS, WORKER_WISHES, WORKERS
 from worker.store.script import Script, StoreLimits
+from worker.store.worker_reading import read_admits, read_card, read_wishes, read_worker
 
 _WHO_CHARACTERS = 200
 _WHY_CHARACTERS = 500
@@ -77,8 +65,8 @@ class Workers:
             gone,
         )
         if answer[0] == b"entered":
-            return _wishes(*answer[1])
-        return Holder(_card(answer[1]), int(answer[2]))
+            return read_wishes(*answer[1])
+        return Holder(read_card(answer[1]), int(answer[2]))
 
     async def beat(
         self, card: WorkerCard, pulse: Pulse, *, admits: tuple[Admitted, ...] | None = None
@@ -90,12 +78,12 @@ class Workers:
         answer = await self._beat(checked_name(card.name), card.instance, _pulse_text(pulse), *changed)
         if answer[0] == b"unknown":
             raise UnknownWorker(f"the worker {card.name} is not in the register")
-        return _wishes(*answer[1]) if answer[0] == b"kept" else None
+        return read_wishes(*answer[1]) if answer[0] == b"kept" else None
 
     async def wishes(self, name: str) -> Wishes:
         with store_errors():
             found: Any = await self._redis.hmget(WORKER_WISHES.name, _wish_fields(checked_name(name)))
-        return _wishes(*found)
+        return read_wishes(*found)
 
     async def leave(self, card: WorkerCard, pulse: Pulse) -> None:
         """It ends: from now on it is offline. Its name is free."""
@@ -128,10 +116,10 @@ class Workers:
             pipe.hmget(WORKER_WISHES.name, _wish_fields(name))
             with store_errors():
                 time, card, beat, admits, wishes = await pipe.execute()
-        found = _worker(_milliseconds(time), card, beat, _wishes(*wishes))
+        found = read_worker(_milliseconds(time), name, card, beat, read_wishes(*wishes))
         if found is None:
             raise _unknown(name)
-        return replace(found, admits=_admits(admits))
+        return replace(found, admits=read_admits(admits))
 
     async def list(self, *, admits: bool = False) -> tuple[Worker, ...]:
         """All that are known, by name. `admits`: with what each of them runs."""
@@ -143,10 +131,11 @@ class Workers:
                 time, cards, beats, asked, *manifests = await pipe.execute()
         now, found = _milliseconds(time), []
         for name, card in sorted(cards.items()):
-            wishes = _wishes(*(asked.get(field.encode()) for field in _wish_fields(name.decode("utf-8", "replace"))))
-            worker = _worker(now, card, beats.get(name), wishes)
+            shown = name.decode("utf-8", "replace")
+            wishes = read_wishes(*(asked.get(field.encode()) for field in _wish_fields(shown)))
+            worker = read_worker(now, shown, card, beats.get(name), wishes)
             if worker is not None:
-                found.append(replace(worker, admits=_admits(manifests[0].get(name))) if manifests else worker)
+                found.append(replace(worker, admits=read_admits(manifests[0].get(name))) if manifests else worker)
         return tuple(found)
 
     async def now(self) -> int:
@@ -190,54 +179,3 @@ def _admits_text(admits: tuple[Admitted, ...]) -> str:
 
 def _pulse_text(pulse: Pulse) -> str:
     return compact(asdict(pulse))
-
-
-def _worker(now: int, card: bytes | None, beat: bytes | None, wishes: Wishes) -> Worker | None:
-    """None for what nobody can read: one worker that writes nonsense hides no other."""
-    read = _card(card)
-    parts = (beat or b"").split(b" ", 5)
-    if read is None or len(parts) < 6:
-        return None
-    try:
-        at, every, began = (int(part) for part in parts[1:4])
-        value = json.loads(parts[5])
-        rest = value["rest"] and WorkerState(value["rest"])
-        tasks, vitals = tuple(value["tasks"]), Vitals(**value["vitals"])
-        pulse = Pulse(**{**value, "rest": rest, "tasks": tasks, "vitals": vitals})
-    except (ValueError, TypeError, KeyError):
-        return None
-    state = state_of(pulse, there=parts[4] == b"+", silent_ms=now - at, beat_ms=every)
-    return Worker(read, began, at, state, pulse, wishes)
-
-
-def _card(text: bytes | None) -> WorkerCard | None:
-    try:
-        value = json.loads(text or b"")
-        lists = {name: tuple(value[name]) for name in ("labels", "queues")}
-        return WorkerCard(**{**value, **lists, "process": WorkerProcess(**value["process"])})
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _admits(text: bytes | None) -> tuple[Admitted, ...]:
-    try:
-        return tuple(
-            Admitted(script, queue, digest, bool(own)) for script, queue, digest, own in json.loads(text or b"")
-        )
-    except (ValueError, TypeError):
-        return ()
-
-
-def _wishes(drain: bytes | None, pause: bytes | None) -> Wishes:
-    return Wishes(_asked(drain), _asked(pause))
-
-
-def _asked(text: bytes | None) -> Wish | None:
-    if text is None:
-        return None
-    at, _, said = text.partition(b" ")
-    try:
-        value = json.loads(said)
-        return Wish(str(value["b"]), int(at), str(value["w"]))
-    except (ValueError, TypeError, KeyError):
-        return Wish("", 0)
