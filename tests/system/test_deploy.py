@@ -139,6 +139,7 @@ def test_each_role_does_its_work_with_its_own_account(fleet: Fleet, api: Api) ->
     eventually(lambda: "no message" in fleet.site.penstock("dead-letters", "list", "--json").out, "the dead letter")
     assert api.get("/audit").json["entries"]
     assert [worker["name"] for worker in api.get("/workers").json["workers"]] == ["build-1", "build-2"]
+    assert api.get("/workers/build-1/log").error == (409, "no-log"), "it was asked, and has answered"
     with fleet.client("operator") as operator:
         refused = [
             (entry["username"], entry["reason"], entry["object"])
@@ -174,6 +175,9 @@ def test_what_a_role_must_not_do_is_refused(fleet: Fleet, api: Api) -> None:
             ("HSET", "penstock:approvals:say", "x", "{}"),
             ("HSET", "penstock:schedules", "past", "{}"),
             ("HSET", "penstock:workflows", "both", "{}"),
+            ("RPUSH", "penstock:worker-asks:build-2", "x"),
+            ("BLPOP", "penstock:worker-asks:build-2", "1"),
+            ("LRANGE", "penstock:worker-answer:x", "0", "-1"),
         ],
         "api": [("LMOVE", "penstock", "penstock", "LEFT", "RIGHT"), ("LRANGE", "penstock", "0", "-1")],
         "beat": [

@@ -32,6 +32,7 @@ from worker.operations.presence import alive, this_process
 from worker.operations.taking import Taking
 from worker.operations.vitals import memory
 from worker.store import InvalidName, connect
+from worker.store.worker_asks import WorkerAsks
 from worker.store.workers import Holder, UnknownWorker, WorkerLives, Workers
 
 BEAT_MS = 60_000
@@ -257,3 +258,18 @@ def test_too_little_room_pauses_and_ends_by_itself(tmp_path: Path) -> None:
     assert "too little disk" in starved.reason and "too little memory" in starved.reason
     starved.stopping = True
     assert starved.rest is WorkerState.DRAINING
+
+
+@pytest.mark.parametrize(
+    "ask", [b"[" * 100_000, b'["%b", 5.5]' % (b"0" * 32), b'["%b", true]' % (b"0" * 32), b"{}", b"1"]
+)
+def test_nonsense_that_a_worker_is_asked_does_not_end_it(store: Embedded, ask: bytes) -> None:
+    async def scene(_: Workers) -> None:
+        client = connect(store.url)
+        try:
+            await client.execute_command("RPUSH", "penstock:worker-asks:one", ask)
+            assert await WorkerAsks(client).next("one") is None
+        finally:
+            await client.aclose()
+
+    play(store, scene)

@@ -44,6 +44,7 @@ _RECORDS = (
 )
 _LETTERS = (keys.DEAD_LETTERS, keys.DEAD_LETTER, keys.DEAD_LETTER_TOTALS)
 _REGISTER = (keys.WORKERS, keys.WORKER_BEATS, keys.WORKER_ADMITS, keys.WORKER_WISHES)
+# Who asks a worker writes where it listens, and reads its answer. A worker hears what is for it alone.
 _ASKS = (keys.WORKER_ASKS, keys.WORKER_ANSWER)
 _TAKEN = (keys.IN_FLIGHT, keys.CONSUMERS, keys.CONSUMER_LISTS)
 _REGISTRY = (keys.REGISTRY, keys.REGISTRY_VERSION, keys.REGISTRATION, keys.APPROVALS)
@@ -56,7 +57,7 @@ _AUDIT = (keys.AUDIT, keys.AUDIT_REFUSED)
 # By role the keys that it reads and writes, and those that it only reads. No other key exists for it.
 WRITES: dict[Role, tuple[Key, ...]] = {
     Role.PRODUCER: (),
-    Role.WORKER: (*_RECORDS, *_LETTERS, *_REGISTER, *_TAKEN, *_ASKS, keys.REGISTRY_WORKERS),
+    Role.WORKER: (*_RECORDS, *_LETTERS, *_REGISTER, *_TAKEN, keys.REGISTRY_WORKERS),
     Role.API: (
         *(*_RECORDS, *_LETTERS, *_REGISTER, *_REGISTRY, *_RIGHTS, *_SCHEDULES, *_WEBHOOKS, *_AUDIT, keys.WORKFLOWS),
         *(*_ASKS, keys.REGISTRY_WORKERS, keys.SESSION),
@@ -96,6 +97,8 @@ def acl_user(role: Role, name: str, password_sha256: str, queues: Queues | None)
         return " ".join([*rules, "~*", "&*", "+@all"])
     rules += [f"~{_pattern(key)}" for key in WRITES[role] if queues or key not in _TAKEN]
     rules += [f"%R~{_pattern(key)}" for key in READS[role] if queues or key not in _TAKEN]
+    if role is Role.WORKER:
+        rules += [f"~{keys.WORKER_ASKS.prefix}{name}", f"%W~{_pattern(keys.WORKER_ANSWER)}"]
     if queues:
         rules += _queue_rules(role, queues)
     rules += [f"+{command}" for command in (PRODUCER_COMMANDS if role is Role.PRODUCER else COMMANDS)]

@@ -66,9 +66,10 @@ class WorkerAsks:
             found = await self._take(WORKER_ASKS.prefix + checked_name(name), _BLOCK_S)
         try:
             id, lines = json.loads(found or b"")
-            return LogAsk(id, lines) if _ID.match(id) and 1 <= lines <= MOST_LINES else None
-        except (ValueError, TypeError):
+            known = _ID.match(id) and type(lines) is int and 1 <= lines <= MOST_LINES
+        except (ValueError, TypeError, RecursionError):
             return None
+        return LogAsk(id, lines) if known else None
 
     async def answer(self, ask: LogAsk, text: str | None) -> None:
         """None: it keeps no log file."""
