@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +18,9 @@ _ABOUT_LISTS = frozenset({"prefixItems", "items", "minItems", "maxItems", "uniqu
 _ARGUMENT: Mapping[str, Any] = MappingProxyType(
     {"type": "string", "maxLength": ARGUMENT_CHARS, "pattern": r"^[^\x00]*$"}
 )
+_FREE = "a pattern fits anywhere in an argument, unless it is anchored as a whole: write ^(...)$"
+# What is escaped, and what stands in brackets, says nothing of how a pattern is made up.
+_LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _NO_OPTION = {"pattern": "^($|[^-])"}
 
 
@@ -86,7 +90,8 @@ def _cwd(folders: Sequence[str]) -> dict[str, Any]:
 
 def _list_schema(declared: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The schema of the whole list, in which every argument has one; and what is wrong, below the program."""
-    if isinstance(declared, list):
+    listed = isinstance(declared, list)
+    if listed:
         declared = {"prefixItems": declared, "minItems": len(declared)} if declared else {"maxItems": 0}
     problems = [
         (pointer(("args", key)), f"{quoted(key)} says nothing about a list of arguments; there is {_known()}")
@@ -95,6 +100,13 @@ def _list_schema(declared: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     if problems:
         return {}, problems
     first = declared.get("prefixItems", [])
+    places: list[tuple[tuple[str | int, ...], Any]] = [
+        *(((number,) if listed else ("prefixItems", number), each) for number, each in enumerate(first)),
+        *([(("items",), declared["items"])] if "items" in declared else []),
+    ]
+    problems = [(pointer(("args", *place, "pattern")), _FREE) for place, each in places if _fits_within(each)]
+    if problems:
+        return {}, problems
     schema = {**declared, "type": "array", "maxItems": min(declared.get("maxItems", ARGUMENTS), ARGUMENTS)}
     if first:
         schema["prefixItems"] = [_argument(each) for each in first]
@@ -116,6 +128,22 @@ def _argument(schema: Any) -> Any:
         return {"allOf": [schema, dict(_ARGUMENT), _NO_OPTION]}
     says_so = "enum" in schema or "const" in schema or str(schema.get("pattern", "")).startswith("^-")
     return {"allOf": [schema, dict(_ARGUMENT), *([] if says_so else [_NO_OPTION])]}
+
+
+def _fits_within(schema: Any) -> bool:
+    """Whether its pattern is of more than the whole argument: `x` fits `../x`, too, `^x|y$` fits by either half, and
+    with the flag `m` the anchors are those of a line.
+    """
+    pattern = schema.get("pattern") if isinstance(schema, dict) else None
+    if not isinstance(pattern, str):
+        return False
+    bare = _LITERAL.sub("", pattern)
+    if re.search(r"\(\?[a-z]*m", bare):
+        return True
+    inside = ""
+    while inside != bare:  # groups, from the innermost
+        inside, bare = bare, re.sub(r"\([^()]*\)", "", bare)
+    return len(bare) < 2 or bare[0] != "^" or bare[-1] != "$" or "|" in bare
 
 
 def _known() -> str:
