@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -185,6 +186,13 @@ def test_each_worker_has_its_own_programs(two: Two) -> None:
     assert two.exec("show", "<%s>\n", target="w2").json["reason"] == "malformed-payload"
     everybody = two.exec("show", "<%s>\n", target="_all")
     assert everybody.json["status"] == "partial"
+
+
+def test_they_are_counted_as_other_scripts_are(two: Two) -> None:
+    assert two.exec("where").json["status"] == "completed"
+    metrics = two.api.get("/metrics").body.decode()
+    assert re.search(r'^penstock_tasks\{script="exec",status="completed"\} [1-9]', metrics, re.MULTILINE)
+    assert 'penstock_queue_messages{queue="penstock.exec"} 0' in metrics
 
 
 def test_a_message_without_penstock_runs_neither(two: Two) -> None:

@@ -12,6 +12,7 @@ from worker.api.context import Context, Here
 from worker.api.meters import Family, labelled, lines
 from worker.api.problem import documented
 from worker.broker import BrokerAway
+from worker.model.command import COMMANDS, QUEUES
 from worker.store.workers import Workers
 
 router = APIRouter(tags=["status"])
@@ -39,12 +40,12 @@ async def metrics(here: Here, caller: Asker) -> Response:
 
 
 async def _tasks(here: Context) -> list[Family]:
-    by_script = await here.records.counts_of_scripts(sorted(here.catalog.scripts))
+    by_script = await here.records.counts_of_scripts(sorted({*here.catalog.scripts, *COMMANDS}))
     return [
         Family(
             "penstock_tasks",
             "gauge",
-            "Tasks that are recorded, by script and status; of the scripts that are declared.",
+            "Tasks that are recorded, by script and status; of the scripts that are declared, and of commands.",
             [
                 ((("script", script), ("status", status.value)), count)
                 for script, counts in by_script.items()
@@ -61,7 +62,8 @@ async def _workers(here: Context) -> list[Family]:
 
 async def _broker(here: Context) -> Iterable[Family]:
     """Nothing of a broker that does not answer, or does not tell: no number is better than a wrong one."""
-    queues = {p.script.queue or here.settings.default_queue for p in here.catalog} | {here.settings.default_queue}
+    queues = {p.script.queue or here.settings.default_queue for p in here.catalog}
+    queues |= {here.settings.default_queue, *QUEUES.values()}
     found = []
     try:
         waiting = {queue: float(await here.publisher.waiting(queue)) for queue in sorted(queues)}
