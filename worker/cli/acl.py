@@ -43,9 +43,9 @@ def command(
 ) -> int:
     """Print an account for the store or the broker.
 
-    It lets in who has its password, and no further than its role needs. For Redis 7 or Valkey a line of the ACL file, with the SHA-256 of the password; for RabbitMQ (an amqp:// URL)
-    commands for rabbitmqctl. Nothing is changed on the server. The password is in the file alone: it goes to the host
-    of the account.
+    It lets in who has its password, and no further than its role needs. For Redis 7 or Valkey a line of the ACL
+    file, with the SHA-256 of the password; for RabbitMQ (an amqp:// URL) commands for rabbitmqctl. Nothing is
+    changed on the server. The password is in the file alone: it goes to the host of the account.
 
     \b
     Examples:
