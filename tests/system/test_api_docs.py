@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -24,7 +23,6 @@ def test_each_line_of_the_page_works_and_every_route_has_one(deployment: Deploym
     for part in ("config", "scripts", "README.md"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, deployment.home / part, **({"dirs_exist_ok": True} if (ROOT / part).is_dir() else {}))
-    deployment.file("config/penstock.yaml", json.dumps({"api": {"port": 0}, "log": {"file": "worker.log"}}))
     for block in blocks(PAGE):
         if block.file:
             deployment.file(block.file, block.text)

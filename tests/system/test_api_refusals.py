@@ -65,6 +65,7 @@ CONFLICTS: dict[tuple[str, str], tuple[str, Any, str]] = {
     ("POST", "/schedules/{name}/disable"): ("/schedules/of-a-file/disable", None, "read-only"),
     ("POST", "/schedules/{name}/trigger"): ("/schedules/of-what-is-gone/trigger", None, "not-submitted"),
     ("DELETE", "/workers/{name}"): ("/workers/w1", None, "worker-lives"),
+    ("GET", "/workers/{name}/log"): ("/workers/w1/log", None, "no-log"),
     ("POST", "/workflow-runs/{run_id}/cancel"): ("/workflow-runs/r1/cancel", None, "final"),
     ("POST", "/workflow-runs/{run_id}/rerun"): ("/workflow-runs/r1/rerun", None, "nothing-to-rerun"),
     ("POST", "/keys/{key_id}/rotate"): ("/keys/{revoked}/rotate", None, "not-active"),
