@@ -125,9 +125,9 @@ class Node:
         self._names.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def connect(self) -> amqp.Connection:
+    def connect(self, name: str = "guest", password: str = "guest") -> amqp.Connection:
         address = f"127.0.0.1:{self.port}"
-        connection = amqp.Connection(host=address, userid="guest", password="guest", confirm_publish=True)
+        connection = amqp.Connection(host=address, userid=name, password=password, confirm_publish=True)
         connection.connect()
         return connection
 
@@ -138,6 +138,11 @@ class Node:
             [program, "eval", erlang], env=self._env, cwd=self.folder, capture_output=True, timeout=60, check=True
         )
         return done.stdout.decode()
+
+    def obey(self, commands: str) -> None:
+        """Lines for a shell of the broker's host."""
+        env = {**self._env, "PATH": f"{self._program.parent}:{self._env['PATH']}"}
+        subprocess.run(["bash", "-ec", commands], env=env, cwd=self.folder, timeout=60, check=True)
 
     def _answers(self) -> bool:
         assert self._server.poll() is None, (self.folder / "output").read_text()[-3000:]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
+import celery
+import kombu
 import pytest
 
 from tests.system.rabbit import Node, RabbitSite
@@ -25,6 +31,7 @@ from tests.system.test_worker_life import (
     test_what_outlasts_the_grace_is_ended_and_told,  # noqa: F401
 )
 from worker.broker.rabbit_queues import DEAD
+from worker.model.worker import Worker, WorkerState
 from worker.operations.fleet import ask
 from worker.store.workers import Workers
 
@@ -131,6 +138,11 @@ def test_what_a_busy_worker_has_no_room_for_goes_to_another(site: RabbitSite) ->
     assert site.finished(site.send("ready", {})).runs[0].worker == "busy", "it takes messages again"
 
 
+def state_of(site: RabbitSite, name: str) -> WorkerState:
+    found: Worker = site.ask(lambda store: Workers(store.redis).get(name))
+    return found.state
+
+
 def test_a_drained_worker_leaves_what_was_sent_ahead_to_others(site: RabbitSite) -> None:
     site.settings(worker={"concurrency": 1, "beat": "500ms"})
     script = 'touch "$SITE/begun"; until [ -e "$SITE/go" ]; do sleep 0.1; done'
@@ -140,6 +152,7 @@ def test_a_drained_worker_leaves_what_was_sent_ahead_to_others(site: RabbitSite)
     eventually(lambda: running(site, "begun"), "the command")
     waiting = [site.send("ready", {"n": n}) for n in range(3)]
     site.ask(lambda store: ask(Workers(store.redis), "drained", "drain", by="anna"))
+    eventually(lambda: state_of(site, "drained") is WorkerState.DRAINING, "that it has heard of it")
     eventually(lambda: site.queued("penstock")[0] == 3, "the messages that it had been sent")
     (site.folder / "go").touch()
     assert site.finished(slow).runs[0].worker == "drained"
@@ -150,6 +163,49 @@ def test_a_drained_worker_leaves_what_was_sent_ahead_to_others(site: RabbitSite)
     late = site.send("ready", {})
     site.ask(lambda store: ask(Workers(store.redis), "drained", "undrain", by="anna"))
     assert site.finished(late).runs[0].worker == "drained"
+
+
+def test_an_account_may_do_what_its_role_needs_and_no_more(site: RabbitSite) -> None:
+    """The commands that `penstock acl` prints are played at the broker."""
+    files = {}
+    for role, name in (("worker", "w1"), ("producer", "p1")):
+        files[name] = site.folder / f"{name}.url"
+        options = ["--name", name, "--url-file", str(files[name]), "--server", f"amqp://127.0.0.1:{site.node.port}//"]
+        command = [sys.executable, "-m", "worker.cli.main", "-C", str(site.folder), "acl", "--role", role, *options]
+        site.node.obey(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    site.start(env={"PENSTOCK_BROKER_URL": files["w1"].read_text().strip(), "PENSTOCK_WORKER_NAME": "w1"})
+    with celery.Celery(broker=files["p1"].read_text().strip()) as app:
+        # Else Celery declares its own queue first, which the account may not.
+        app.conf.task_queues = [kombu.Queue("celery", kombu.Exchange("celery", no_declare=True), no_declare=True)]
+        assert site.finished(app.send_task("penstock.ready", **site.route).id).status == "completed"
+    denied: dict[str, list[Callable[[amqp.Channel], Any]]] = {
+        "p1": [
+            lambda channel: channel.basic_get("penstock"),
+            lambda channel: channel.queue_declare("mine"),
+            lambda channel: channel.queue_purge("penstock"),
+            lambda channel: channel.queue_delete("penstock"),
+            lambda channel: channel.basic_publish(amqp.Message(b""), exchange="", routing_key="penstock.worker.w1"),
+        ],
+        "w1": [
+            lambda channel: channel.queue_declare("mine"),
+            lambda channel: channel.queue_delete("another"),
+            lambda channel: channel.basic_get("another"),
+            lambda channel: channel.basic_publish(amqp.Message(b""), exchange="amq.topic", routing_key="x"),
+        ],
+    }
+    with site.node.connect() as connection, connection.channel() as channel:
+        channel.queue_declare("another")
+    for name, attempts in denied.items():
+        password = urlsplit(files[name].read_text().strip()).password
+        for attempt in attempts:
+            with site.node.connect(name, password or "") as connection, pytest.raises(amqp.exceptions.AccessRefused):
+                attempt(connection.channel())
+    with site.node.connect() as connection, connection.channel() as channel:
+        channel.queue_delete("another")
+    # Revoked: it gets nothing any more, and others go on.
+    site.node.obey("rabbitmqctl delete_user w1; rabbitmqctl close_all_user_connections w1 revoked")
+    site.start(env={"PENSTOCK_WORKER_NAME": "w2"})
+    assert site.finished(site.send("ready", {})).runs[0].worker == "w2"
 
 
 def test_a_queue_that_a_producer_made_is_used_as_it_is(site: RabbitSite) -> None:

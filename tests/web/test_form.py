@@ -93,7 +93,7 @@ def status(page: Page) -> Locator:
 
 def test_a_form_is_filled_in_and_sent_with_the_keyboard_alone(visitor: Visitor) -> None:
     page = visitor.open("/scripts/rich")
-    name = form_of(page).get_by_label("Name")
+    name = form_of(page).get_by_role("textbox", name="Name required")
     expect(name).to_have_accessible_description(f"{EVIL} at least 2 characters")
     name.focus()
     keys = page.keyboard
