@@ -34,8 +34,8 @@ MEASURED: dict[str, set[Any]] = {
     "Depth": {"penstock"},
     "History": {"list 50", "list 50 that failed", "prune 200"},
     "Page": {"the list of tasks", "those of one script that failed", "those with a text", "the overview"},
-    "Everywhere": {"any worker", "one worker, by its name", "all three workers"},
     "Startup": {"penstock --help", "penstock up, until it consumes", "penstock exec"},
+    "Everywhere": {"any worker", "one worker, by its name", "all three workers"},
     "Targets": {"throughput, times dramatiq 2x4", "penstock exec beyond the bare command"},
 }
 
