@@ -71,14 +71,14 @@ def test_a_command_whose_worker_is_frozen_is_ended_by_its_supervisor(engine: Eng
 
 
 def test_a_command_goes_on_as_long_as_its_worker_says_so(engine: Engine) -> None:
-    lifeline = Lifeline(0.5)
+    lifeline = Lifeline(1.5)
 
     async def vouch() -> None:
-        for _ in range(12):
+        for _ in range(20):
             await asyncio.sleep(0.1)
-            lifeline.extend(0.5)
+            lifeline.extend(1.5)
 
-    outcome = play(engine, "echo begun; sleep 1.3; echo done", lifeline, vouch)
+    outcome = play(engine, "echo begun; sleep 2; echo done", lifeline, vouch)
     assert outcome.status == "completed"
 
 
