@@ -121,6 +121,7 @@ def test_the_log_that_went_with_the_record_is_read_from_there(
         # Who was interrupted goes on without gap or double.
         assert [part.id for part in await collect(live.follow("t", 0, parts[0].id))] == [part.id for part in parts[1:]]
         assert len(await collect(live.follow("t", 0, parts[-1].id))) == 1
+        assert text(await collect(live.follow("t", 0, "0-1.2"))) == text(parts)[2:], "in the middle of a line"
 
     watch(scene)
 

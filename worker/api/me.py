@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from worker.api.caller import Asker
 from worker.api.documents import Document, time
 from worker.api.problem import documented
+from worker.model.access import Principal
 
 router = APIRouter(tags=["me"])
 
@@ -24,11 +27,15 @@ class Me(Document):
 @router.get("/me", responses=documented(400, 401, 429))
 async def get_me(caller: Asker) -> Me:
     """Whose key or token this is. Any proof will do."""
-    principal = caller.principal
-    return Me(
-        name=principal.name,
-        kind=principal.kind,
-        scopes=sorted(principal.scopes),
-        key_id=principal.key_id,
-        expires_at=time(principal.expires_at),
-    )
+    return Me(**facts_of(caller.principal))
+
+
+def facts_of(principal: Principal) -> dict[str, Any]:
+    """The fields of `Me`, which a session has too."""
+    return {
+        "name": principal.name,
+        "kind": principal.kind,
+        "scopes": sorted(principal.scopes),
+        "key_id": principal.key_id,
+        "expires_at": time(principal.expires_at),
+    }

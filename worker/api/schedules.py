@@ -199,13 +199,17 @@ async def trigger_schedule(name: str, request: Request, here: Here, caller: Aske
     return JSONResponse(answer.model_dump(), 202, headers={"Location": answer.poll_url})
 
 
+_Limit = Annotated[int, Query(ge=1, le=200)]
+_Skip = Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")]
+
+
 @router.get("/{name}/tasks", responses=_READS)
 async def list_schedule_tasks(
     name: str,
     here: Here,
     caller: Asker,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
+    limit: _Limit = 50,
+    skip: _Skip = 0,
 ) -> ScheduleTasks:
     """The tasks that it has submitted, newest first. Those of workflows' steps are with the runs that `/runs` lists."""
     caller.needs("tasks:read")
@@ -220,8 +224,8 @@ async def list_schedule_runs(
     name: str,
     here: Here,
     caller: Asker,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    skip: Annotated[int, Query(ge=0, le=1000, description="`next` of a page.")] = 0,
+    limit: _Limit = 50,
+    skip: _Skip = 0,
 ) -> ScheduleRuns:
     """The workflow runs that it has started, newest first."""
     schedule = await _readable(here, caller, name)

@@ -13,8 +13,7 @@ from worker.api.body import Asked as AskedBody
 from worker.api.body import documented_body, read_body
 from worker.api.caller import Asker, Caller
 from worker.api.context import Here
-from worker.api.documents import time
-from worker.api.me import Me
+from worker.api.me import Me, facts_of
 from worker.api.problem import documented
 from worker.auth.session_proof import cookie_name, session_in
 from worker.model.session import LIFETIME_S, RANDOM_BYTES, csrf_token
@@ -72,15 +71,7 @@ async def end_session(request: Request, here: Here, caller: Asker) -> Response:
 
 
 def _document(caller: Caller, text: str | None) -> SessionDocument:
-    principal = caller.principal
-    return SessionDocument(
-        name=principal.name,
-        kind=principal.kind,
-        scopes=sorted(principal.scopes),
-        key_id=principal.key_id,
-        expires_at=time(principal.expires_at),
-        csrf_token=csrf_token(text) if text else None,
-    )
+    return SessionDocument(**facts_of(caller.principal), csrf_token=csrf_token(text) if text else None)
 
 
 def _set_cookie(request: Request, answer: Response, text: str, lifetime: timedelta) -> None:

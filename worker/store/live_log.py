@@ -54,10 +54,8 @@ class LiveLog:
         while True:
             for entry, fields in entries:
                 if b"e" in fields:
-                    for line in await self._recorded(task_id, run, entry, offset):
-                        yield line
-                        offset = int(line.id.rpartition(".")[2])
-                    yield LiveEnd(f"{entry}.{offset}", Status(fields[b"e"].decode()))
+                    for last in await self._ending(task_id, run, entry, offset, Status(fields[b"e"].decode())):
+                        yield last
                     return
                 for part in _parts(entry, fields, offset):
                     yield part
@@ -66,11 +64,8 @@ class LiveLog:
             if entries:
                 continue
             if ended is not None:
-                last = entry if "-" in entry else "0-0"
-                for line in await self._recorded(task_id, run, last, offset):
-                    yield line
-                    offset = int(line.id.rpartition(".")[2])
-                yield LiveEnd(f"{last}.{offset}", ended)
+                for last in await self._ending(task_id, run, entry if "-" in entry else "0-0", offset, ended):
+                    yield last
                 return
             ended = await self._ended(task_id, run)
 
@@ -110,20 +105,21 @@ class LiveLog:
             else:
                 await self._redis.expire(key, EXPIRE_S)
 
-    async def _recorded(self, task_id: str, run: int, entry: str, offset: int) -> list[LiveLines]:
-        """Of a run whose log went with its record and never here: what a reader has not seen of it."""
+    async def _ending(
+        self, task_id: str, run: int, entry: str, offset: int, status: Status
+    ) -> list[LiveLines | LiveEnd]:
+        """The end for a reader who has seen everything before `offset`. Before it, of a run whose log went with its
+        record and never here, what is left of that."""
         with store_errors():
             ended: Any = await self._redis.hget(task_key(task_id), f"{run:d}")
-        log = json.loads(ended).get(RUN_FIELDS["log"]) if ended else None
-        if not log:
-            return []
-        text, parts, at = log[0].encode(), [], 0
-        for stretch in read_index(BytesIO(bytes.fromhex(log[1]))):
-            chunk = Chunk(stretch.source, stretch.time_ms, text[at : at + stretch.length])
-            at += stretch.length
-            if at > offset:
-                parts.append(LiveLines(f"{entry}.{at}", chunk))
-        return parts
+        text, index = (json.loads(ended).get(RUN_FIELDS["log"]) if ended else None) or ("", "")
+        data, end = text.encode(), 0
+        parts: list[LiveLines | LiveEnd] = []
+        for stretch in read_index(BytesIO(bytes.fromhex(index))):
+            start, end = max(end, offset), end + stretch.length
+            if end > start:
+                parts.append(LiveLines(f"{entry}.{end}", Chunk(stretch.source, stretch.time_ms, data[start:end])))
+        return [*parts, LiveEnd(f"{entry}.{max(end, offset)}", status)]
 
     async def _ended(self, task_id: str, run: int) -> Status | None:
         """The status of a run that has ended, or will never be because its task is final."""
