@@ -6,9 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.artifacts import ArtifactStore, Collected, collect
 from engine.environment import environment
@@ -35,8 +37,7 @@ _TICK_S = 1.0
 _LASTS_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Struct, frozen=True):
     """What the runs of one process share. `facts` are those that payloads may name, without `worker.` in front."""
 
     slots: Slots

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+
+class Exit(Struct, frozen=True):
     """How the main process ended: exactly one of the two is set."""
 
     code: int | None = None
@@ -24,8 +24,7 @@ class Exit:
             return f"signal {self.signal}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What one end of a command means. `drain`: the worker finishes what runs, then exits with code 4."""
 
     status: str
@@ -42,8 +41,7 @@ SHUTDOWN = Verdict("exception", "worker-shutdown")
 UNAVAILABLE = Verdict("exception", "resource-unavailable")
 
 
-@dataclass(frozen=True, slots=True)
-class ExitMap:
+class ExitMap(Struct, frozen=True):
     """Exit code to verdict. `other` is for every code that is not named; a signal is always an internal error."""
 
     name: str

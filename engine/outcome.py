@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from engine.artifacts import Artifact
 from engine.exits import Exit
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The end of one run. A task's own fault is here and is never raised.
 
     `message` is one line for people, without secrets. `exit` is how the command ended, None when it never

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct, field
 
 from engine.errors import DeclarationError, PenstockError, Problem
 from engine.log import LogWriter
@@ -46,8 +47,7 @@ class Host(Protocol):
         """
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One run as its plugins see it, and as they may change it before the command starts."""
 
     script: Script
@@ -105,8 +105,7 @@ def fault(plugin: Plugin, error: Exception) -> PluginFault:
     return PluginFault(f"plugin {plugin.name} failed: {type(error).__name__}")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A script with the plugins that take part in its runs, and the schema of the whole payload."""
 
     script: Script

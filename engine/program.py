@@ -13,7 +13,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import PenstockError
 from engine.isolation import bubblewrap, isolated
@@ -32,8 +33,7 @@ class NotAdmitted(PenstockError):
     """It may not run here: not approved, changed since, or what it asks for cannot be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """Ready to start. `fd`: to be its descriptor 3; it reads itself from there."""
 
     argv: tuple[str, ...]

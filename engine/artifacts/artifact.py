@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+
+class Artifact(Struct, frozen=True):
     """A stored file. `name` is relative to the artifacts folder, with "/" ("public/report.html").
 
     `size` (bytes) and `sha256` (hex) are of what was handed to the store. `content_type` is a guess by the
@@ -23,8 +23,7 @@ class Artifact:
     public: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactProblem:
+class ArtifactProblem(Struct, frozen=True):
     """An entry that was not stored. `name` is escaped: one printable line, whatever the command called it.
 
     A `name` that ends with "/" is a folder; "artifacts/" is the artifacts folder itself. `lost`: the store, the disk or
@@ -39,8 +38,7 @@ class ArtifactProblem:
         return f"{self.name}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """Both in the order of names, what concerns the whole folder last. Any problem makes the run fail."""
 
     artifacts: tuple[Artifact, ...] = ()

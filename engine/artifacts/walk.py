@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.artifacts import names
 
@@ -14,8 +15,7 @@ MAX_DEPTH = 64
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One entry, `folder` being the descriptor of where it stands: valid until the walk goes on.
 
     `path` is relative to the start, bytes that are not UTF-8 as lone surrogates; a folder's ends with "/",
@@ -30,8 +30,7 @@ class Found:
     fault: str | None = None
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(Struct):
     fd: int
     path: str
     entries: Iterator[tuple[bytes, int]]

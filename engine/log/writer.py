@@ -6,8 +6,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.log.index import IndexBuffer
 from engine.log.lines import ERROR_PREFIX, INFO_PREFIX, Lines
@@ -22,8 +23,7 @@ _TEXT_BLOCK_BYTES = 64 * 1024
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-@dataclass(frozen=True, slots=True)
-class LogSummary:
+class LogSummary(Struct, frozen=True):
     """`bytes` is the size of the text; `truncated`: more was written than the limit allows.
 
     `error` names why the log could not be written to its end (a full disk); then the run must not count as good.

@@ -6,8 +6,9 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
 
 from engine.errors import SupervisorError
 from engine.exits import Exit
@@ -29,8 +30,7 @@ _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
 OnOutput = Callable[[Stream, bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """What to start: argv, the whole environment, an open folder to start in and an open stdin.
 
     `program_fd` becomes its descriptor 3: what it runs itself from.
@@ -43,8 +43,7 @@ class Command:
     program_fd: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """`exit` is the main process's; `aborted` why it was asked to end before it had.
 
     `killed` names what had outlived it; not `clean`: something cannot be killed.

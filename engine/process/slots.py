@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from engine.errors import SupervisorError
 from engine.exits import Exit
@@ -30,16 +31,14 @@ class SpawnError(Exception):
         super().__init__(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """The main process has ended. `survivors`: something that it started lives on."""
 
     exit: Exit
     survivors: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """Everything below the slot was ended. `names` says what had survived; not `clean`: something still lives."""
 
     names: tuple[str, ...] = ()

@@ -11,8 +11,9 @@ import select
 import signal
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _SUPERVISORS = (b"penstock-nurse", b"penstock-slot")
 # Each round finds what was started while the one before looked.
@@ -38,8 +39,7 @@ def end_strays(work_root: Path, runs: Collection[tuple[str, str]]) -> tuple[tupl
     return tuple(ended.values()), False
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(Struct, frozen=True):
     pid: int
     name: bytes
     parent: int

@@ -8,9 +8,11 @@ said no.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.schema.evaluated import evaluated_elements, evaluated_members, left_over, matchers
 from engine.schema.keywords import LEAVES, PLACE
@@ -24,8 +26,7 @@ PER_BRANCH = 3
 NESTED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """`told` is what the schema asks for, `found` the value it met (`absent` when that is not the point).
 
     `literal` is what the schema itself spells out, as in `const`; `names` are texts of the payload that

@@ -8,11 +8,11 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
 
 from engine.errors import PayloadError, Problem
+from engine.hiding import Hiding
 from engine.schema.shown import kind, pointer, quoted
 
 MAX_DEPTH = 64
@@ -30,9 +30,10 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Payload:
+class Payload(Hiding, frozen=True):
     """A payload that was parsed: its value, and the same as `dump_payload` writes it. Nobody changes the value."""
+
+    HIDDEN = frozenset({"value", "data"})
 
     value: dict[str, Any]
     data: bytes

@@ -7,16 +7,17 @@ side of masking: a name under which a secret may stand anywhere is masked everyw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.schema.keywords import DYNAMIC, ITEM, KEY, NAME, PLACE, REST
 from engine.schema.shown import MASK
 from engine.schema.tree import Node, Path, Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """How the value at one place is treated.
 
     `secret`: masked whole. `members`: an object keeps its keys, their values are masked. `carrier`: a
@@ -44,8 +45,7 @@ SECRET = Rule(secret=True)
 CARRIER = Rule(carrier=True, undeclared=2)
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(Struct, frozen=True):
     """The rules of one schema. `patterns` pairs a test for names with the rule of the names that pass it."""
 
     root: Rule

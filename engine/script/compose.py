@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
@@ -38,8 +38,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """A value and its place. A mapping's members carry the place of their key: `{key: (line, column, node)}`.
 
     `size` counts the nodes and `height` the levels of it, aliases expanded.
@@ -60,8 +59,7 @@ class Node:
         return self.content
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     node: Node
     anchor: str | None
     key: tuple[str, int, int] | None = None

@@ -10,23 +10,24 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import DeclarationError, Problem
+from engine.hiding import Hiding
 from engine.script.compose import Composer, Node
 
 # A file that people write. What is larger is a mistake, and slow to parse.
 MAX_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Hiding, frozen=True):
     """`value` is what the file says: an empty mapping when it says nothing. `root` knows the places."""
+
+    HIDDEN = frozenset({"root"})
 
     value: Any
     file: str
-    root: Node = field(compare=False, repr=False)
+    root: Node
 
     @classmethod
     def empty(cls, path: str | os.PathLike[str]) -> Document:

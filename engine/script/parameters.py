@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.errors import DeclarationError
 from engine.schema import Schema
@@ -31,8 +32,7 @@ _BOUNDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Struct, frozen=True):
     """`schema` is the document of the payload; `defaults` are filled in before it is checked; `env` are the variables.
 
     `problems` are pairs of a pointer into the list's file and a message.
@@ -44,8 +44,7 @@ class Parameters:
     problems: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     properties: dict[str, Any] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
     defaults: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SHELL, PYTHON, NODE, DIRECT, BROWSER = "shell", "python", "node", "direct", "browser"
 # What runs a file of that kind that does not say so itself.
@@ -26,8 +27,7 @@ _PROGRAMS = (
 SHEBANG_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """Read and checked right before each start; what was checked is what runs, whatever becomes of the file.
 
     `path` is absolute, None for a `body`; links are followed, but not out of `folder`. Without `sha256` (in hex) the

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct, field
+
 from engine.errors import Problem
 from engine.exits import DECLARATIVE, ExitMap
+from engine.hiding import Hiding
 from engine.schema import Schema
 from engine.script.positions import Positions
 from engine.script.program import Program
@@ -18,8 +20,7 @@ MIB = 1024 * 1024
 RETRIES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds of one run, in bytes except for the count."""
 
     payload_bytes: int = 1 * MIB
@@ -29,8 +30,7 @@ class Limits:
     artifact_total_bytes: int = 4096 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class EnvFromPayload:
+class EnvFromPayload(Struct, frozen=True):
     """The value of an environment variable that the operator mapped to a place in the payload.
 
     `pointer` is a JSON Pointer. A string is handed over as it is, a number or boolean as its JSON text; an absent
@@ -40,24 +40,23 @@ class EnvFromPayload:
     pointer: str
 
 
-@dataclass(frozen=True, slots=True)
-class PluginSettings:
+class PluginSettings(Hiding, frozen=True):
     """The `plugins:` section: names that are off, and the settings of the others by plugin name."""
 
+    HIDDEN = frozenset({"settings"})
+
     disabled: frozenset[str] = frozenset()
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """How long finished tasks are kept, and how many. None: as the deployment's settings say."""
 
     age_s: float | None = None
     count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Hiding, frozen=True):
     """A declared script. `command` is an argv whose first element is an absolute path to an executable.
 
     `schema` is the author's own part, closed at the root, before plugins add their keys. `max_run_time_s` None
@@ -75,6 +74,9 @@ class Script:
     Who runs it needs one of `allowed_scopes`, if there are any; the engine does not look at them.
     """
 
+    # Operators write tokens into the variables, and into the settings of plugins.
+    HIDDEN = frozenset({"env", "positions"})
+
     name: str
     command: tuple[str, ...]
     schema: Schema
@@ -82,8 +84,7 @@ class Script:
     description: str = ""
     category: str = ""
     tags: tuple[str, ...] = ()
-    # Neither this nor the settings of plugins are shown by repr: operators write tokens there.
-    env: Mapping[str, str | EnvFromPayload] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    env: Mapping[str, str | EnvFromPayload] = field(default_factory=lambda: MappingProxyType({}))
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     dry_run_command: tuple[str, ...] = ()
     program: Program | None = None
@@ -104,7 +105,7 @@ class Script:
     allowed_scopes: tuple[str, ...] = ()
     plugins: PluginSettings = PluginSettings()
     file: str | None = None
-    positions: Positions | None = field(default=None, compare=False, repr=False)
+    positions: Positions | None = None
 
     def problem(self, pointer: str, message: str) -> Problem:
         """A problem of this script; with file, line and column when it was read from a file."""

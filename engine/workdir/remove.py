@@ -11,7 +11,8 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)  # POSIX allows either from rmdir
@@ -28,8 +29,7 @@ class _Moved(Exception):
     """A folder was moved while we stood below it."""
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(Struct):
     """One folder on the way down. `stuck` holds the names that could not be removed."""
 
     name: str

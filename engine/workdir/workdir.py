@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.workdir.remove import remove_content, remove_entry
 
@@ -21,8 +22,7 @@ _COARSEST_NS = 3_000_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Wiped:
+class Wiped(Struct, frozen=True):
     """`removed`: nothing is left. Else `leftover` is the path of what could not be removed."""
 
     removed: bool

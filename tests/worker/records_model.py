@@ -6,7 +6,10 @@ that was published counts as lost at once, or, when the model is `patient`, neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.model.answers import CancelOutcome, Refusal, Registered, ResolveOutcome
 from worker.model.status import TRANSITIONS, Status
@@ -15,8 +18,7 @@ from worker.model.task import RunLimits
 FINISHED = {status for status, following in TRANSITIONS.items() if not following}
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a task is made of. Of the times: None where there is none, else whether it has passed."""
 
     content: int

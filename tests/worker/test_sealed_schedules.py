@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.worker.test_schedule_beat import ANN, MINUTE, NOON, Site, play  # noqa: F401 - a fixture
 from worker.auth.sealed import Sealed, key_id

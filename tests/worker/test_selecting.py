@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from worker.embedded import Embedded
 from worker.model.answers import Claimed

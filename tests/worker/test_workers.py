@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import redis as sync_redis
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from worker.embedded import Embedded
 from worker.model.worker import (
@@ -160,7 +161,7 @@ def test_a_worker_that_writes_nonsense_hides_no_other(store: Embedded) -> None:
 
 def _nonsense() -> dict[str, tuple[bytes, bytes]]:
     """By what is wrong with it the card and the pulse of a worker `evil`."""
-    about, pulse = asdict(card("evil")), asdict(Pulse())
+    about, pulse = to_builtins(card("evil")), to_builtins(Pulse())
     cards: dict[str, object] = {"name": "one", "labels": [1], "queues": [[1]], "beat_ms": "x", "version": {}}
     cards |= {"concurrency": 1e999, "process": {"host": 1, "pid": "x"}, "manifest": "\ud800"}
     pulses: dict[str, object] = {"tasks": [1], "running": "x", "reason": 5, "vitals": {"load": float("nan")}}
@@ -187,13 +188,13 @@ def test_a_worker_that_speaks_for_others_or_of_another_kind_is_passed_over(store
                 client.hset("penstock:workers:beats", "evil", beat + pulse)
                 found = await workers.list(admits=True)
                 assert [(worker.name, worker.admits) for worker in found] == [("one", ())], what
-            client.hset("penstock:workers", "evil", json.dumps(asdict(card("evil"))))
+            client.hset("penstock:workers", "evil", json.dumps(to_builtins(card("evil"))))
             for times in (b"99999999999999999 2 3", b"1 -2 3", b"1 2 99999999999999999"):
                 client.hset(
-                    "penstock:workers:beats", "evil", b"i %b + %b" % (times, json.dumps(asdict(Pulse())).encode())
+                    "penstock:workers:beats", "evil", b"i %b + %b" % (times, json.dumps(to_builtins(Pulse())).encode())
                 )
                 assert len(await workers.list()) == 1, times
-            client.hset("penstock:workers:beats", "evil", beat + json.dumps(asdict(Pulse())).encode())
+            client.hset("penstock:workers:beats", "evil", beat + json.dumps(to_builtins(Pulse())).encode())
             assert len(await workers.list()) == 2, "one that makes sense"
         assert (await workers.get("one")).wishes == Wishes(Wish("", 0), Wish("", 0))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from msgspec import Struct
 
 from worker.api.context import Context, Here
 from worker.api.foreign import refuse_foreign, refuse_forged
@@ -18,8 +18,7 @@ from worker.operations.authorise import NotAllowed
 from worker.store import StoreError
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """`address` is where the connection comes from: a proxy's, behind a proxy."""
 
     principal: Principal

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from worker.api.endings import Endings
@@ -30,8 +30,7 @@ from worker.workflows.definitions import Definitions
 from worker.workflows.drive import Driver
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """`broker` is the Redis with the queues, None when the broker is another kind."""
 
     settings: Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
+from msgspec import Struct, field
 from starlette.responses import Response
 
 from worker.api.caller import Asker, Caller
@@ -50,8 +50,7 @@ async def events(request: Request, here: Here, caller: Asker, since: Since = Non
     )
 
 
-@dataclass(slots=True)
-class EventsStream:
+class EventsStream(Struct):
     """`after` moves along with what was sent. None: from now on."""
 
     streams: Streams

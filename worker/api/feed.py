@@ -6,10 +6,10 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 
 import structlog
+from msgspec import Struct
 
 from worker.model.listing import Event
 from worker.store import Records, StoreError
@@ -29,8 +29,7 @@ def order(event_id: str) -> tuple[int, int]:
     return int(time_ms), int(number or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(Struct, frozen=True):
     """`gap`: some that came before these are not kept any more."""
 
     events: tuple[Event, ...]

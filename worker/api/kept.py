@@ -6,9 +6,10 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from engine.log.index import read_index
 from worker.api.log_lines import Batch, kept_lines
@@ -20,8 +21,7 @@ from worker.store import Files
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Close it."""
 
     text: BinaryIO

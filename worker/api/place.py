@@ -11,8 +11,9 @@ of the live view:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 _ID = re.compile(
     r"(?P<run>[0-9]{1,9})\.(?:(?P<step>pending|running|ended|done)"
@@ -32,16 +33,14 @@ class Step(IntEnum):
     DONE = 6
 
 
-@dataclass(frozen=True, slots=True)
-class LogPlace:
+class LogPlace(Struct, frozen=True):
     """So many bytes of a run's log, with so many line ends."""
 
     bytes: int = 0
     lines: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What was seen last. `log` is of use until the step is beyond it; `artifact`: the number of the last one seen."""
 
     run: int = 0

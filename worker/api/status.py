@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from fastapi import APIRouter
+from msgspec import to_builtins
 
 from worker.api.caller import Asker
 from worker.api.context import Here
@@ -53,7 +52,7 @@ async def get_status(here: Here, caller: Asker) -> StatusDocument:
     seen = await overview(here.records, here.publisher, Workers(here.redis), here.catalog, here.settings.default_queue)
     return StatusDocument(
         queues=[QueueStatus(name=queue.name, waiting=queue.waiting) for queue in seen.queues],
-        workers=[WorkerStatus(**asdict(worker)) for worker in seen.workers],
+        workers=[WorkerStatus(**to_builtins(worker)) for worker in seen.workers],
         broker=seen.broker,
         store=True,
         tasks=counts_of(seen.tasks) or {},

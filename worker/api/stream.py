@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
-from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from worker.api.caller import Asker, Caller
@@ -101,8 +102,7 @@ def _run_of(task: Task, place: Place) -> Run:
     return next(run for run in task.runs if run.number == place.run)
 
 
-@dataclass(slots=True)
-class TaskStream:
+class TaskStream(Struct):
     """`place` moves along with what was sent."""
 
     streams: Streams

@@ -6,8 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from worker.api.feed import Feed
 from worker.api.problem import ApiError
@@ -22,16 +23,14 @@ TAILS = 250
 BEHIND = 4
 
 
-@dataclass(slots=True)
-class _Followed:
+class _Followed(Struct):
     tail: Tail
     reading: asyncio.Task[None]
     who: str
     readers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(Struct, frozen=True):
     """`spool`: where the workers of this machine keep the logs that they are writing."""
 
     feed: Feed

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
+from msgspec import Struct
 
 from engine.errors import PayloadError
 from engine.schema import dump_payload, parse_payload
@@ -25,8 +25,7 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{1,1000}\.[A-Za-z0-9_-]{1,4000}\.[A-Za-z0-9_-]
 _NAME_CHARACTERS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """`digest` is the registration's. Times are seconds since the epoch; `expires` None: never."""
 
     script: str

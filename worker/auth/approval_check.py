@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+
+from msgspec import to_builtins
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
         json.dump({"error": str(error)}, sys.stdout)
         return
     found = (verify(text, keys) for text in asked["approvals"])
-    json.dump([asdict(each) if each else None for each in found], sys.stdout)
+    json.dump([to_builtins(each) if each else None for each in found], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import binascii
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+
+from engine.hiding import Hiding
 
 # 32 MiB and about a tenth of a second for one guess.
 COST = 2**15
@@ -28,9 +29,10 @@ _TEXT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class PasswordHash:
+class PasswordHash(Hiding, frozen=True):
     """What is kept of a password."""
+
+    HIDDEN = frozenset({"cost", "block", "parallel", "salt", "digest"})
 
     cost: int
     block: int

@@ -19,9 +19,11 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from engine.hiding import Hiding
 from worker.model.sealing import Unsealable
 
 KEY_BYTES = 32
@@ -31,12 +33,13 @@ _FILE_BYTES = 80_000
 _HEAD = "# The keys of Penstock's secrets at rest. Keep a copy where the store's is not; nobody else may read it.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKey:
+class SecretKey(Hiding, frozen=True):
     """`use` is use, next or old. The id follows from the bytes, so that a damaged line is not taken for a key."""
 
+    HIDDEN = frozenset({"secret"})
+
     use: str
-    secret: bytes = field(repr=False)
+    secret: bytes
 
     @property
     def id(self) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from msgspec import Struct
 
 from worker.auth.token_keys import Key, KeyFileError, VerifyingKey, algorithms_of, imported
 from worker.auth.token_proof import OneAlgorithm
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(Struct, frozen=True):
     """What a token says. `now` and `ttl_s` are seconds; `id` makes it one of its kind (`jti`)."""
 
     issuer: str

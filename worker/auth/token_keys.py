@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from msgspec import Struct
 
 from engine.errors import PayloadError, PenstockError
 from engine.schema import parse_payload
@@ -44,8 +44,7 @@ class KeyFileError(PenstockError):
     """The file holds no keys that tokens could be verified with. The message shows nothing of a private key."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyingKey:
+class VerifyingKey(Struct, frozen=True):
     """`algorithms` are those that fit it and that its owner allows."""
 
     kid: str | None

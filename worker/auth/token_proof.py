@@ -7,12 +7,12 @@ import binascii
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws
 from joserfc.errors import ExpiredTokenError, JoseError, UnsupportedAlgorithmError
 from joserfc.jwt import JWTClaimsRegistry
+from msgspec import Struct
 
 from engine.errors import PayloadError
 from engine.schema import parse_payload
@@ -31,8 +31,7 @@ _TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 _KNOWN = frozenset(name for names in ALGORITHMS.values() for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRules:
+class TokenRules(Struct, frozen=True):
     """What a token has to say. `algorithms` empty: whatever fits the key."""
 
     issuer: str

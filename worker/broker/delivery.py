@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.errors import PayloadError, Problem
 from engine.schema import Payload, parse_payload, too_large
@@ -20,8 +21,7 @@ _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii"})
 _ENVELOPE_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(Struct, frozen=True):
     """A task that a producer enqueued without us: the payload, parsed unless it is wrong, and what is wrong with it."""
 
     payload: bytes
@@ -29,8 +29,7 @@ class Enqueued:
     parsed: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """A message for a script, which need not be there. `acknowledge` is called once, in the loop that took it."""
 
     task_id: str

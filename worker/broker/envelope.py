@@ -8,8 +8,9 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.errors import PayloadError
 from engine.schema import depth_of, parse_payload
@@ -29,8 +30,7 @@ class NotAMessage(Exception):
     """The text says why no task can be made of it, for the list of dead letters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A message for a task: its id and Celery task name are sound, its `body` is bytes that nobody looked at."""
 
     task_id: str

@@ -12,9 +12,9 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -112,8 +112,7 @@ end
 CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """A message that is ours until it is acknowledged or given back. `key` is the list that it was taken from."""
 
     queue: str

@@ -53,7 +53,8 @@ def command(
       penstock acl --role producer --name ci --queue builds --url-file ci.url >> users.acl
     """
     import hashlib
-    from dataclasses import replace
+
+    from msgspec.structs import replace
 
     from worker.cli.account_file import password_of
     from worker.config import load_all

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from worker.cli.notice import notice
 

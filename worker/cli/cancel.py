@@ -6,10 +6,10 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from worker.cli import exit_codes
 from worker.cli.options import ScriptName, json_option
@@ -29,8 +29,7 @@ _SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     task_ids: tuple[str, ...]
     script: str | None
     pending: bool

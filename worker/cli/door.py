@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from msgspec import Struct
 
 from worker.cli import exit_codes
 from worker.cli.failure import Failure
@@ -59,8 +60,7 @@ class Busy(Failure):
         return f"{self.who} asks to wait; trying again"
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """What a payload has to look like: the JSON Schema of the script, and how large it may be."""
 
     schema: Mapping[str, Any]

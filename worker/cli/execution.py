@@ -10,9 +10,10 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+from msgspec import Struct
 
 from engine.artifacts import ArtifactStore, Discard, FolderStore
 from engine.execute import Resources, execute
@@ -30,8 +31,7 @@ from worker.config import Settings
 from worker.config.facts import known_facts
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """What to do with one run. The log goes to `live` while it runs; at its end, as a file, to `log_file`."""
 
     task_id: str
@@ -41,8 +41,7 @@ class Execution:
     keep: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
+class _Host(Struct, frozen=True):
     """There is no worker to drain: the one run is the last anyway."""
 
     name: str

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+from msgspec import Struct
 
 from worker.cli.door import Away, Busy, Door
 from worker.cli.failure import Failure
@@ -30,8 +31,7 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """Where a reader is: `after` for the live view of that run's log, and so many bytes of the log.
 
     `whole`: no byte may be left out, so that after a gap in the live view (`gap`) the rest waits for the log that is

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
+from engine.hiding import Hiding
 from worker.cli import exit_codes
 from worker.cli.failure import Failure
 from worker.model.api_key import ApiKey, NewKey
 
 
-@dataclass(frozen=True, slots=True)
-class SeenKey:
+class SeenKey(Struct, frozen=True):
     """`state` by the clock of the deployment: `active`, `revoked` or `expired`."""
 
     key: ApiKey
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class MadeKey:
+class MadeKey(Hiding, frozen=True):
     """A key that was just made, and its text, which nobody can ask for again."""
 
+    HIDDEN = frozenset({"text"})
+
     key: ApiKey
-    text: str = field(repr=False)
+    text: str
 
 
 class Keyring(Protocol):

@@ -355,7 +355,7 @@ class LocalDoor:
     async def audit(
         self, wanted: AuditFilter, span: tuple[Moment | None, Moment | None], limit: int, before: str | None
     ) -> AuditPage:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from worker.daemons.wiring import open_audit
 

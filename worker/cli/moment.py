@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from engine.script.quantities import parse_duration
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """`at_ms` since the epoch, or `after_s` from now on: exactly one of the two is set."""
 
     at_ms: int | None = None

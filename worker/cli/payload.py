@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import click
+from msgspec import Struct
 
 from engine.errors import PayloadError, Problem
 from engine.schema import dump_payload, parse_payload
@@ -20,8 +20,7 @@ from worker.cli.property_types import Properties
 _NO_LIMIT = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One `-p`: `as_json` for `KEY:=JSON`, `source` for `KEY=@FILE`."""
 
     key: str

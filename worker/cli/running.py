@@ -6,9 +6,9 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import click
+from msgspec import Struct
 
 from worker.cli import exit_codes
 from worker.cli.asking import Wish, can_ask, wish
@@ -31,8 +31,7 @@ _STORES = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Struct, frozen=True):
     """How `run` goes about it; its options."""
 
     up: Settings | None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Given:
+
+class Given(Struct, frozen=True):
     """What was given on the command line: fields as a file has them, and where the payload is to come from."""
 
     fields: dict[str, Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from engine.hiding import Hiding
 from worker.cli import exit_codes
 from worker.cli.failure import Failure
 
@@ -16,12 +16,13 @@ _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}\Z")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){0,10}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Hiding, frozen=True):
     """`url` has no `/` at its end, no user, no query. `key` is an API key or a token; None shows nothing."""
 
+    HIDDEN = frozenset({"key"})
+
     url: str
-    key: str | None = field(default=None, repr=False)
+    key: str | None = None
 
     @property
     def encrypted(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from msgspec import Struct
 
 from worker.cli.moment import Moment, MomentType
 from worker.cli.options import payload_options
@@ -23,8 +23,7 @@ _TAG_CHARS = 100
 _KEY_CHARS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
+class TaskOptions(Struct, frozen=True):
     """What `task_options` ask for, besides the payload."""
 
     task_id: str | None
@@ -36,8 +35,7 @@ class TaskOptions:
     target: Target | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A task that is wanted. `payload` is UTF-8 JSON and not checked yet."""
 
     script: str
@@ -57,8 +55,7 @@ class Request:
         return due_at, deadline_at
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """`task_id` is that of the earlier task when the idempotency key was used before.
 
     `created` is False for a task that was there already; not `published`: a worker will find it by itself."""

@@ -156,7 +156,7 @@ def show(site: Site, source: str, as_json: bool) -> int:
 
 def _signed(settings: Settings, jwt: JwtSettings, new: NewToken, key_file: Path) -> str:
     """With a key whose public half is accepted here: another token would be of no use."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from worker.auth.token_issue import issue, matching, private_key
     from worker.auth.token_keys import KeyFileError

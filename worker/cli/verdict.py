@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from worker.cli.server import Server
     from worker.config.settings import JwtSettings, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """For whom it is good, and what they may do; or why it is not."""
 
     name: str = ""
@@ -40,7 +40,7 @@ def local_verdict(settings: Settings, token: str) -> Verdict:
 
 async def remote_verdict(server: Server, token: str) -> Verdict:
     """Of the server, which is shown the token in the place of the key: it is meant for that."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from worker.cli import remote_values
     from worker.cli.remote_client import Client, Unproven

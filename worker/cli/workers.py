@@ -53,7 +53,7 @@ def list_workers(site: Site, state: str | None, as_json: bool) -> int:
       penstock workers list
       penstock workers list --state offline --json | jq -r '.workers[].name'
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from worker.cli.failure import unknown
     from worker.cli.notice import notice

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from engine.errors import DeclarationError
 from engine.schema import Schema
@@ -46,8 +47,7 @@ ALLOW_SCHEMA: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """One entry. `path` None: an inline body, and then there is a `sha256`."""
 
     name: str

@@ -7,8 +7,9 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.errors import DeclarationError, Problem
 from engine.program import MAX_BYTES
@@ -21,8 +22,7 @@ _MOST_FILES = 10_000
 _NAME_CHARACTERS = 63
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """`path` is relative to the deployment. `name`: what it could be called, None when nothing is left of its name.
 
     `size` in bytes, `modified_ms` since the epoch.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.errors import DeclarationError, Problem
 from engine.plugin import Plugins, Prepared
@@ -16,8 +17,7 @@ from worker.config.settings import Settings, WorkerSettings, load_settings, rese
 from worker.model.command import COMMANDS
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(Struct, frozen=True):
     """By name, disabled scripts included: what names them is refused with a reason instead of being unknown.
 
     `scripts` shows what the deployment declares and, where no file declares that name, what is registered. It changes

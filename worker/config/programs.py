@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.errors import DeclarationError
 from engine.schema import Schema
@@ -24,8 +25,7 @@ _LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _NO_OPTION = {"pattern": "^($|[^-])"}
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """`args` is the schema of its argument list; `folders` are where it may work besides the folder of its run."""
 
     path: str

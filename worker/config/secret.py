@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+from engine.hiding import Hiding
 
-@dataclass(frozen=True, slots=True)
-class Secret:
-    value: str = field(repr=False)
+
+class Secret(Hiding, frozen=True):
+    HIDDEN = frozenset({"value"})
+    value: str
 
     def __str__(self) -> str:
         return "***"

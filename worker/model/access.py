@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # `resource:verb`, and a third part for one script or the like. `*` stands at the end only: for every ending.
 SCOPE = re.compile(r"(?:[a-z][a-zA-Z0-9_-]*(?::[A-Za-z0-9_.-]+)*(?::?\*)?|\*)\Z")
@@ -14,8 +15,7 @@ OPERATOR = READER | {"scripts:execute", "tasks:cancel", "workflows:*", "schedule
 ROLES = {"reader": READER, "operator": OPERATOR, "admin": frozenset({"*"})}
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Who asks. `kind` is the proof: `key`, `jwt`, `basic`, or `local` for who has the deployment's own files.
 
     `name` is what a record of it says; `key_id` the public part of an API key; `expires_at`, in milliseconds, when the

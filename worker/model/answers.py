@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from worker.model.status import Status
 from worker.model.task import CancelRequest, Claim, StepTask
@@ -17,16 +18,14 @@ class Registered(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """`task_id` is the recorded task's: not the one that was asked for when the idempotency key is another's."""
 
     outcome: Registered
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """The run is ours.
 
     `payload` is the exact JSON that was registered; `retries` counts the runs that may follow.
@@ -76,16 +75,14 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """`status` is the recorded task's, None when there is none."""
 
     refusal: Refusal
     status: Status | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(Struct, frozen=True):
     """`lost`: somebody else may have the run by now, and the command has to be ended.
 
     `overdue`: the task's deadline has passed. The claim is still ours, for some seconds: to end the command and to
@@ -110,8 +107,7 @@ class ResolveOutcome(StrEnum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """A pending run whose message is to be published (again). `priority` is 0 to 9, 9 the most urgent.
 
     `waited_s` is 0 when it had no message yet. Else it has waited for its claim so long, and its message may be lost,
@@ -126,8 +122,7 @@ class Hint:
     waited_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """The answer to a resolve. `next_run`: the number of the run that follows, None when there is none.
 
     `publish`: what is to be published now: the next run if it is due at once, and a task that waited for room. What
@@ -149,8 +144,7 @@ class CancelOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """The answer to a cancel: the task's status afterwards and the worker that runs it."""
 
     outcome: CancelOutcome
@@ -158,8 +152,7 @@ class Cancelled:
     worker: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rescued:
+class Rescued(Struct, frozen=True):
     """A run whose lease passed, with the status that it was given. `retried`: another run follows it."""
 
     task_id: str
@@ -170,8 +163,7 @@ class Rescued:
     retried: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
+class Overdue(Struct, frozen=True):
     """A task whose time had passed, with the status that it was given. `worker` is None when the run never started."""
 
     task_id: str
@@ -181,8 +173,7 @@ class Overdue:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A final task, and when it finished, in milliseconds since the epoch."""
 
     task_id: str
@@ -190,8 +181,7 @@ class Finished:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(Struct, frozen=True):
     """What one sweep did, and what is to be published now. `more`: it stopped at its limit."""
 
     overdue: tuple[Overdue, ...] = ()

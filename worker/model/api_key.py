@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from worker.model.access import SCOPE
 
@@ -26,8 +27,7 @@ _SECRET_BYTES = 32
 RANDOM_BYTES = _ID_BYTES + _SECRET_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(Struct, frozen=True):
     """What is kept of a key; the key itself is not. Times are milliseconds by the store's clock.
 
     It has the scopes that are named, and those that its `role` has in the settings at the time of a call.
@@ -66,8 +66,7 @@ class WrongNewKey(ValueError):
         self.member = member
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewKey(Struct, frozen=True):
     """What a key is made with. Raises WrongNewKey for what no key may have; the message says what."""
 
     name: str

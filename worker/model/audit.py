@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from worker.model.access import Principal
 from worker.model.command import PAYLOAD_BYTES
@@ -24,8 +25,7 @@ _PROOF = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """One call that changed or ran something, or was refused.
 
     `at` (milliseconds by the store's clock) and `id` are given by the store when the entry is appended. `who` and
@@ -91,8 +91,7 @@ def without_proofs(text: str) -> str:
     return _PROOF.sub(lambda found: f"{found[1] or ''}***", text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
+class AuditFilter(Struct, frozen=True, kw_only=True):
     """Which entries are wanted; None does not look. `since` and `until` are milliseconds, both included.
 
     `action` is a whole one (`keys.create`) or its first parts (`keys`).
@@ -118,8 +117,7 @@ class AuditFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
+class AuditPage(Struct, frozen=True):
     """Entries, newest first. `next` continues after them, None at the end.
 
     A page may be short, or empty, and still have a `next`: only so many entries are looked at for one.

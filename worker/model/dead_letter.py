@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """A message, without its bytes but for the first 200 (`head`).
 
     `at` and `last_at` are milliseconds by the store's clock: the same message in the same queue is one letter, however
@@ -24,8 +23,7 @@ class DeadLetter:
     head: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterPage:
+class DeadLetterPage(Struct, frozen=True):
     """Letters, newest first.
 
     `total` and `size` (bytes) are of all that are kept; `dropped` counts those that had to make room for newer ones,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from worker.model.status import Status
 from worker.model.task import Task
 
 
-@dataclass(frozen=True, slots=True)
-class TaskPage:
+class TaskPage(Struct, frozen=True):
     """Tasks, newest first, without their payloads.
 
     `total` counts all that match; `next` continues after the last one, None at the end.
@@ -23,8 +23,7 @@ class TaskPage:
     next: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One change of a record.
 
     `kind`: `registered` (a run became pending), `claimed`, `cancel-requested`, `resolved`, `expired` (its
@@ -43,8 +42,7 @@ class Event:
     worker: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
+class TaskFilter(Struct, frozen=True):
     """Which tasks are asked for; None asks for nothing, an empty set matches no task.
 
     `workers` have run it, or alone may; `workflows` are ids of workflow runs, `parents` of tasks. `since` and `until`
@@ -91,8 +89,7 @@ class TaskFilter:
         return self.text is None or self.text.casefold() in json.dumps(payload, ensure_ascii=False).casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Tasks, newest first, without the payloads that were not asked for.
 
     `counts`, by status, are of all that match whatever their status; `total` of all that match. Both are None when not

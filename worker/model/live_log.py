@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from engine.log.record import Chunk
 from worker.model.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class LiveLines:
+class LiveLines(Struct, frozen=True):
     """A chunk of the log. `id` is where a reader resumes: with whatever follows this."""
 
     id: str
     chunk: Chunk
 
 
-@dataclass(frozen=True, slots=True)
-class LiveGap:
+class LiveGap(Struct, frozen=True):
     """`lost_bytes` were not sent to live readers. The log that is kept at the end has them.
 
     `offset`: how many bytes of the live view come before what follows; `tally`: see worker/store/tally.py.
@@ -29,8 +27,7 @@ class LiveGap:
     tally: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveEnd:
+class LiveEnd(Struct, frozen=True):
     """The run has ended with `status`, and its record says so; nothing follows."""
 
     id: str

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from worker.model.status import Status
 from worker.model.worker import WorkerState
 
 
-@dataclass(frozen=True, slots=True)
-class SeenQueue:
+class SeenQueue(Struct, frozen=True):
     """`waiting`: messages that nobody has taken yet; None when the broker does not answer."""
 
     name: str
     waiting: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SeenWorker:
+class SeenWorker(Struct, frozen=True):
     """A worker that lives. `silent_s`: for how long nothing was heard of it; `running`: how many tasks."""
 
     name: str
@@ -29,8 +28,7 @@ class SeenWorker:
     running: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """`buckets` stretches of time of `bucket_ms` each, from `since_ms` on, in milliseconds since the epoch."""
 
     since_ms: int
@@ -51,8 +49,7 @@ class Span:
         return range(self.since_ms, self.since_ms + self.buckets * self.bucket_ms, self.bucket_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """`broker`: whether it answers. `tasks`: how many have each status; `scripts`: how many are declared."""
 
     queues: tuple[SeenQueue, ...]

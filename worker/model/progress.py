@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.log.record import Chunk
 from engine.log.text import printable
@@ -15,8 +16,7 @@ TEXT_CHARACTERS = 200
 _LINE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """`percent` from 0 to 100; `text` may be empty and holds no control characters."""
 
     percent: int

@@ -9,27 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
+
+from engine.hiding import Hiding
 
 BODY_KINDS = {"bash": "shell", "python": "python", "node": "node", "browser": "browser"}
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Hiding, frozen=True):
     """One version. `declaration` is camelCase JSON, `at` milliseconds by the store's clock, `by` who made it.
 
     `removed`: it was deleted with this version, which otherwise says what the last one said. `approvals` are signed
     texts, verified by nobody yet.
     """
 
+    HIDDEN = frozenset({"declaration", "approvals"})
+
     name: str
     version: int
-    declaration: Mapping[str, Any] = field(repr=False)
+    declaration: Mapping[str, Any]
     at: int = 0
     by: str = ""
     removed: bool = False
-    approvals: tuple[str, ...] = field(default=(), repr=False)
+    approvals: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -57,8 +61,7 @@ class Registration:
         return self.declaration.get("type") == "browser"
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """What a worker says of one version: whether it runs it, and by what, or why not."""
 
     worker: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
+from engine.hiding import Hiding
 from worker.model.access import Principal
 
 Overlap = Literal["skip", "queue", "allow"]
@@ -18,8 +20,7 @@ MOST_CAUGHT_UP = 1000
 CAUGHT_UP = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Hiding, frozen=True):
     """`cron` is the expression as it was written, `timezone` an IANA name. Either `script` or `workflow` is set.
 
     `overlap`: what becomes of a slot while the task of an earlier one has not ended. `catch_up`: which of the slots
@@ -34,13 +35,15 @@ class Schedule:
     `file` is where the operator declared it, None for one that was made through the API or the command line.
     """
 
+    HIDDEN = frozenset({"payload", "sealed"})
+
     name: str
     cron: str
     owner: Principal
     script: str | None = None
     workflow: str | None = None
     timezone: str = "UTC"
-    payload: Mapping[str, Any] | None = field(default=None, repr=False)
+    payload: Mapping[str, Any] | None = None
     enabled: bool = True
     overlap: Overlap = "skip"
     catch_up: CatchUp = "none"
@@ -51,7 +54,7 @@ class Schedule:
     description: str = ""
     tags: tuple[str, ...] = ()
     target: str | None = None
-    sealed: str | None = field(default=None, repr=False)
+    sealed: str | None = None
     unreadable: str = ""
     file: str | None = None
     created_at: int | None = None
@@ -65,8 +68,7 @@ class Schedule:
         return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleState:
+class ScheduleState(Struct, frozen=True):
     """How far a schedule has come. `version` changes with each change, so that of two beats one decides.
 
     `handled`: every slot up to it has been decided on. `waiting`: slots that are to be submitted, ascending; there are

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 SESSION_TEXT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 RANDOM_BYTES = 32
@@ -18,8 +19,7 @@ RANDOM_BYTES = 32
 LIFETIME_S = 12 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Whose it is. `holder`: the id of an API key, or the name of the bootstrap admin.
 
     `stamp` is of that admin's password at the time: with another one the session is over.

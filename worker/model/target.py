@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from worker.model.worker import LABEL, WORKER_NAME
 
@@ -19,8 +20,7 @@ class NotATarget(ValueError):
     """The text is none; the message says what one is, fit to be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Either `worker`, a name; or every worker that carries all of `labels`, pairs of key and value; none: `_all`."""
 
     worker: str | None = None

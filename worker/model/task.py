@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
+from engine.hiding import Hiding
 from worker.model.status import Status
 from worker.model.target import worker_of
 
@@ -13,8 +15,7 @@ from worker.model.target import worker_of
 TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactRecord:
+class ArtifactRecord(Struct, frozen=True):
     """One stored file of a run. `name` is relative to the run's artifacts folder, `sha256` in hex."""
 
     name: str
@@ -24,16 +25,14 @@ class ArtifactRecord:
     public: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ShortLog:
+class ShortLog(Struct, frozen=True):
     """The whole log of a run whose command wrote nothing, and in hexadecimal the index that a kept log has."""
 
     text: str
     index: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepTask:
+class StepTask(Struct, frozen=True):
     """Which step of which workflow run a task is an attempt at.
 
     `inputs`: for each earlier step whose artifacts the command gets, its name and the id of its task.
@@ -45,22 +44,22 @@ class StepTask:
     inputs: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ChildTask:
+class ChildTask(Struct, frozen=True):
     """The task that one worker got of those that another task stands for."""
 
     worker: str
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Hiding, frozen=True):
     """One attempt. `log` is kept with the record when it is short, and else as a file.
 
     `result` is the JSON that the command of a workflow's step reported, if it is short enough for a record.
     `started_at` is known when the run has ended: its end minus its duration. `exit_code` and
     `signal` are both None when the command did not start or did not end.
     """
+
+    HIDDEN = frozenset({"result"})
 
     number: int
     status: Status
@@ -78,11 +77,10 @@ class Run:
     log_truncated: bool = False
     log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
-    result: str | None = field(default=None, repr=False)
+    result: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelRequest(Struct, frozen=True):
     """Who asked for the end of a task, and why. `at` is the store's time in milliseconds."""
 
     by: str
@@ -90,8 +88,7 @@ class CancelRequest:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One submitted payload with its runs, oldest first.
 
     `payload` has secrets masked, and is None where it was not read, as in lists; `digest` is of the unmasked one.
@@ -149,8 +146,7 @@ class Task:
         return frozenset({self.worker, *(run.worker for run in self.runs)})
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(Struct, frozen=True):
     """What is recorded when a task is made.
 
     `payload` is the exact JSON for the worker, kept until the task is final; `shown` is the JSON text of the
@@ -184,8 +180,7 @@ class NewTask:
     workflow: StepTask | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunLimits:
+class RunLimits(Struct, frozen=True):
     """How often a script may run over all workers: `concurrency` at a time, `rate_count` starts in any `rate_per_s`.
 
     None is no limit. Workers that disagree each go by their own.
@@ -203,8 +198,7 @@ class RunLimits:
                 raise ValueError(f"a limit of {limit} would let nothing run")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A worker's right to one run.
 
     `token` is the fencing token: a later claim of the same task has a larger one.
@@ -216,9 +210,10 @@ class Claim:
     lease_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Hiding, frozen=True):
     """The end of a run as it is recorded."""
+
+    HIDDEN = frozenset({"result"})
 
     status: Status
     reason: str | None = None
@@ -231,4 +226,4 @@ class Resolution:
     log: ShortLog | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     dry_run: bool = False
-    result: str | None = field(default=None, repr=False)
+    result: str | None = None

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 # As the settings check it; a record of a task may name others.
 WORKER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
@@ -30,8 +31,7 @@ class WorkerState(StrEnum):
     OFFLINE = "offline"
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """A script that a worker runs. `digest`: SHA-256 of the declaration and of what it runs."""
 
     script: str
@@ -40,8 +40,7 @@ class Admitted:
     registered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerProcess:
+class WorkerProcess(Struct, frozen=True):
     """Which process it is. `machine` and `started` tell a process from all others, where they are known."""
 
     host: str
@@ -50,8 +49,7 @@ class WorkerProcess:
     started: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCard:
+class WorkerCard(Struct, frozen=True):
     """What a worker says of itself when it starts. `instance` is of this one process; `beat_ms`: how often it beats."""
 
     name: str
@@ -66,8 +64,7 @@ class WorkerCard:
     """The digest of what it admits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vitals:
+class Vitals(Struct, frozen=True):
     """Of the worker's host: load over a minute, processors, bytes of memory and of the disk of its state folder."""
 
     load: float = 0.0
@@ -78,8 +75,7 @@ class Vitals:
     disk_total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Pulse:
+class Pulse(Struct, frozen=True):
     """What a beat says. `rest` is None while it takes tasks, else `draining` or `paused`, and `reason` says why.
 
     `tasks` are some of those that run, `running` is how many.
@@ -92,8 +88,7 @@ class Pulse:
     vitals: Vitals = field(default_factory=Vitals)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What somebody has asked a worker for. `at`: milliseconds by the store's clock."""
 
     by: str
@@ -101,16 +96,14 @@ class Wish:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """They stay until they are taken back, also while the worker is away."""
 
     drain: Wish | None = None
     pause: Wish | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(Struct, frozen=True):
     """A worker as the register has it. Times are milliseconds by the store's clock.
 
     `admits` is None where it was not asked for.
@@ -148,8 +141,7 @@ def manifest_digest(admits: Iterable[Admitted]) -> str:
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Workers that take from one queue and disagree on a script. By worker the digest, None where it is missing."""
 
     queue: str

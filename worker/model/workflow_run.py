@@ -6,10 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
+from engine.hiding import Hiding
 from worker.model.access import Principal
 from worker.model.status import Status
 from worker.model.task import TASK_ID, CancelRequest, NewTask, StepTask
@@ -55,8 +57,7 @@ class StepStatus(StrEnum):
         return self in (StepStatus.FAILED, StepStatus.EXCEPTION, StepStatus.TIMEOUT, StepStatus.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class StepState:
+class StepState(Struct, frozen=True):
     """What has become of one step. `task` is the newest attempt's, `attempt` its number, counted from 0.
 
     A step that is skipped, or fails before a task is made of it, has none. `kept`: the task is one of the run that
@@ -74,8 +75,7 @@ class StepState:
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowRun:
+class WorkflowRun(Hiding, frozen=True):
     """`definition` is the JSON of the workflow as it was when the run was started: later changes do not matter.
 
     `input` is the exact JSON of the payload, forgotten when the run has ended; `shown` the same with secrets masked.
@@ -83,19 +83,21 @@ class WorkflowRun:
     was read. `changed_at`: of the last change by a driver.
     """
 
+    HIDDEN = frozenset({"definition", "shown", "input"})
+
     id: str
     workflow: str
     status: WorkflowStatus
     version: int
-    definition: str = field(repr=False)
-    shown: Any = field(repr=False)
+    definition: str
+    shown: Any
     digest: str
     principal: Principal
     trigger: str
     created_at: int
     changed_at: int
     steps: tuple[StepState, ...]
-    input: bytes | None = field(default=None, repr=False)
+    input: bytes | None = None
     address: str | None = None
     finished_at: int | None = None
     cancel: CancelRequest | None = None
@@ -106,15 +108,16 @@ class WorkflowRun:
         return tuple(step.name for step in self.steps if step.status.bad)
 
 
-@dataclass(frozen=True, slots=True)
-class NewWorkflowRun:
+class NewWorkflowRun(Hiding, frozen=True):
     """What is recorded when a run is started. `principal` is who every step is started for."""
+
+    HIDDEN = frozenset({"definition", "input", "shown"})
 
     id: str
     workflow: str
-    definition: str = field(repr=False)
-    input: bytes = field(repr=False)
-    shown: str = field(repr=False)
+    definition: str
+    input: bytes
+    shown: str
     digest: str
     principal: Principal
     trigger: str
@@ -123,16 +126,14 @@ class NewWorkflowRun:
     rerun_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StartedTask:
+class StartedTask(Struct, frozen=True):
     """A task to record together with the change of its run. `timeout_ms` from then on it has ended."""
 
     task: NewTask
     timeout_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(Struct, frozen=True):
     """One change of a run: its status and all its steps afterwards, and the tasks that are recorded with it."""
 
     status: WorkflowStatus
@@ -148,16 +149,14 @@ class Advanced(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowRunPage:
+class WorkflowRunPage(Struct, frozen=True):
     """Runs, newest first. `next` continues after the last one, None at the end."""
 
     runs: tuple[WorkflowRun, ...]
     next: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredWorkflow:
+class StoredWorkflow(Struct, frozen=True):
     """A workflow that was made through the API. `document` is what was sent, `version` counts its changes from 1."""
 
     name: str

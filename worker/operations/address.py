@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import PayloadError, PenstockError, Problem
 from worker.model.access import Principal
@@ -23,8 +24,7 @@ class NobodyMeant(PenstockError):
     """No worker that takes tasks is meant; the message says who was looked for, and who is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """The workers of a deployment, and the tasks for certain ones of them.
 
     What a worker has not started `start_within_s` after it was due is not started any more.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from worker.config.allow import Allowed
 from worker.model.registration import Registration
@@ -12,8 +13,7 @@ from worker.operations.approvals import Approved
 _NEITHER = "neither config/allow.yaml nor an approval admits it here"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`why` it is admitted, or is not. `sha256`: what its program has to be when it starts; None: whatever it is.
 
     It holds until `until_s`, seconds since the epoch, if that is given.

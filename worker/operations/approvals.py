@@ -7,10 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 _logger = structlog.get_logger("penstock.worker")
 _KEY_BYTES = 64 * 1024
@@ -18,8 +18,7 @@ _CHECK_S = 30.0
 _KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
+class Approved(Struct, frozen=True):
     """A verified approval. `expires` in seconds since the epoch, None for never."""
 
     script: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
+from msgspec import Struct
 
 from worker.broker import BrokerAway, Publisher
 from worker.model.target import queue_of
@@ -21,8 +21,7 @@ VERBS: Mapping[str, tuple[str, bool]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """All workers that are known, by name, and what those that live disagree on."""
 
     workers: tuple[Worker, ...]

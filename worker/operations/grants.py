@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from worker.broker.kombu_redis import PRIORITY_STEPS, binding, list_key
 from worker.model.target import QUEUE_PREFIX
@@ -28,8 +29,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True, slots=True)
-class Queues:
+class Queues(Struct, frozen=True):
     """`all`: those of the deployment. `own`: of them those that the account takes from, or, a producer, fills."""
 
     all: frozenset[str]
@@ -105,8 +105,7 @@ def acl_user(role: Role, name: str, password_sha256: str, queues: Queues | None)
     return " ".join(rules)
 
 
-@dataclass(frozen=True, slots=True)
-class RabbitPermissions:
+class RabbitPermissions(Struct, frozen=True):
     """Regular expressions over names of queues and exchanges; empty: none."""
 
     configure: str

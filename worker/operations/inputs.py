@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.artifacts import names
 from engine.artifacts.writing import open_below, write_file
@@ -21,8 +22,7 @@ FOLDER = "inputs"
 _BLOCK = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     """What one step has left."""
 
     step: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 
 from engine.log import printable
 from engine.process.abort import Abort
@@ -26,8 +26,7 @@ def cancelled_by(request: CancelRequest) -> str:
     return f"cancelled by {printable(request.by)}" + (f": {printable(request.why)}" if request.why else "")
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     abort: Abort
     lifeline: Lifeline
     renewed_at_s: float

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from engine.log.index import IndexBuffer
 from engine.log.record import Chunk
@@ -21,8 +22,7 @@ def open_log(files: Files, task_id: str, run: Run) -> BinaryIO:
     return files.run(task_id, run.number).open_log()
 
 
-@dataclass(frozen=True, slots=True)
-class Viewed:
+class Viewed(Struct, frozen=True):
     """What the store has of a log: its newest part. `lost_bytes` were before or between."""
 
     chunks: tuple[Chunk, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import structlog
+from msgspec import to_builtins
 
 from worker.model.status import Status
 from worker.model.task import ArtifactRecord, Claim, Resolution, ShortLog
@@ -23,7 +23,7 @@ def spool_outcome(folder: Path, claim: Claim, end: Resolution, *, next_run: bool
     draft = path.with_suffix(".draft")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
-        json.dump({"claim": asdict(claim), "end": asdict(end), "next_run": next_run}, file)
+        json.dump({"claim": to_builtins(claim), "end": to_builtins(end), "next_run": next_run}, file)
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)

@@ -7,11 +7,12 @@ import hashlib
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import PayloadError, Problem
 from engine.execute import Resources, execute
@@ -53,8 +54,7 @@ _LONGEST_DELAY_S = 300.0
 _SHORT_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Performer:
+class Performer(Struct, frozen=True):
     """What a worker needs to perform tasks. `spool` is a folder for logs that are still being written."""
 
     worker: str

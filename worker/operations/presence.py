@@ -6,10 +6,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from engine.errors import PenstockError
 from worker.model.worker import (

@@ -9,10 +9,11 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import DeclarationError
 from engine.isolation import bubblewrap
@@ -28,8 +29,7 @@ from worker.store.registry import Registry
 _logger = structlog.get_logger("penstock.registry")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What a worker says of a registered script in the version that its catalog has. `removed`: it has been deleted."""
 
     version: int
@@ -40,8 +40,7 @@ class Standing:
         return f"version {self.version} of a registered script; {self.verdict.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What a worker goes by. `inline`: it runs bodies."""
 
     allow: AllowList

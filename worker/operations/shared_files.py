@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from engine.artifacts.names import fault
 from engine.artifacts.walk import FOLDER, walk
@@ -35,8 +36,7 @@ class TooLarge(PenstockError):
     """It is larger than what is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFile:
+class SharedFile(Struct, frozen=True):
     """`name` as it is asked for, `modified_at` in milliseconds."""
 
     name: str

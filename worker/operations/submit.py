@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import PayloadError, PenstockError, Problem
 from engine.log.text import printable
@@ -40,8 +41,7 @@ class Conflict(PenstockError):
     """The id or the idempotency key is taken by a task with another content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(Struct, frozen=True):
     """`created` is False when the same task was there already; then nothing was changed or published.
 
     `digest` is the SHA-256 of the payload in hex, for the audit; None when it held secrets. `status` is the one that it

@@ -6,8 +6,10 @@ What the operator's files declare is read-only: its file is where it is changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import PenstockError
 from worker.config import Catalog
@@ -28,8 +30,7 @@ class ReadOnly(PenstockError):
     """It is declared in a file of the operator's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changing:
+class Changing(Struct, frozen=True):
     """Where schedules are kept, and what else there is. `files`: those of the operator, by name."""
 
     schedules: Schedules

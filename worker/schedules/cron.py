@@ -10,8 +10,9 @@ import re
 from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+
+from msgspec import Struct
 
 # What is longer is no schedule that anybody understands.
 MAX_CHARACTERS = 200
@@ -32,8 +33,7 @@ _YEARS = 41
 _PART = re.compile(r"(?P<first>\*|[0-9]{1,4}|[a-z]{3})(?:-(?P<last>[0-9]{1,4}|[a-z]{3}))?(?:/(?P<step>[0-9]{1,4}))?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     name: str
     least: int
     most: int
@@ -57,8 +57,7 @@ class CronError(ValueError):
         super().__init__("; ".join(problems))
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(Struct, frozen=True):
     """`minutes` and `hours` ascend. `both`: a day has to match by its date and by its weekday, and not by one of them.
 
     `fixed`: neither minute nor hour begins with `*`. Such a schedule means times of a day; any other, stretches of it.

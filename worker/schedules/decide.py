@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from worker.model.schedule import Schedule, ScheduleState
 from worker.schedules.cron import Cron
@@ -19,8 +21,7 @@ LATE_MS = 60_000
 BACK_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """A schedule's slots, in milliseconds, within `startAt` and `endAt`."""
 
     cron: Cron
@@ -52,8 +53,7 @@ class Timing:
         return (ms if self.end_at is None else min(ms, self.end_at)) // 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The state that follows, and what was given up on the way to it."""
 
     state: ScheduleState

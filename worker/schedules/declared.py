@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from msgspec import Struct, field
 
 from engine.errors import DeclarationError
 from worker.config import Catalog
@@ -17,8 +17,7 @@ from worker.schedules.target import Target
 _logger = structlog.get_logger("penstock.schedules")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """The scripts, and the schedules of the operator's files by name, as they are now."""
 
     catalog: Catalog

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from worker.model.schedule import Schedule
 from worker.schedules.change import Changing
@@ -13,8 +14,7 @@ from worker.store.schedules import ScheduleChanged
 _TRIES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class SealedPayloads:
+class SealedPayloads(Struct, frozen=True):
     """Schedules of the store, by name. `keys`: what it is sealed by, `clear`: with a secret that is not sealed.
 
     `unreadable`: why it cannot be opened here. One of these is in `keys` too, if it says what it is sealed by.

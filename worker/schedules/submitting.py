@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import PayloadError
 from engine.plugin import Prepared
@@ -31,16 +33,14 @@ class Refused(NotSubmitted):
     """Whoever made the schedule may not run that, or may do nothing any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """What has become of a slot: of its task, or of its workflow run."""
 
     status: Status
     workflow: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Submitting:
+class Submitting(Struct, frozen=True):
     """What it takes to submit for schedules. `roles`: the deployment's own."""
 
     schedules: Schedules

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from engine.errors import PenstockError
 from engine.schema import Schema
@@ -15,8 +16,7 @@ class NotSubmitted(PenstockError):
     """There is no task or run, and there would be none at a second try; the message says why, fit to be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What the payload of a workflow has to be."""
 
     schema: Schema

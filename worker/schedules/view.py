@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from worker.model.schedule import Schedule, ScheduleState
 from worker.model.status import Status
@@ -16,8 +17,7 @@ from worker.schedules.submitting import Launched
 MOST_PREVIEWED = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleView:
+class ScheduleView(Struct, frozen=True):
     """`payload` has secrets masked; None when it cannot be read here, and when what is run is gone, which alone knows
     what is secret.
 

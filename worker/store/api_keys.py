@@ -8,9 +8,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from worker.model.api_key import KEY_ID, RANDOM_BYTES, ApiKey, NewKey, id_in, key_digest, key_text
@@ -26,8 +26,7 @@ _MADE_BY_CHARACTERS = 200
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedKey:
+class CreatedKey(Struct, frozen=True):
     """A key that was just made, and its text, which nobody can ask for again."""
 
     key: ApiKey

@@ -7,11 +7,11 @@ the record of what was done.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from heapq import merge
 from itertools import islice
 from typing import Any, cast
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from engine.log.text import printable

@@ -10,8 +10,9 @@ slot. An ACL needs `~penstock:*` and `&penstock:*`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from worker.model.status import Status
 from worker.model.task import TASK_ID
@@ -20,8 +21,7 @@ from worker.store.errors import InvalidName
 ROOT = "penstock:"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A key, or with `<...>` in its name a family. `owner`: who writes it; `lifetime`: when it goes."""
 
     name: str

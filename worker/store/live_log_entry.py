@@ -10,7 +10,8 @@ somebody reads. What was left out or cut off shows as a jump of `o`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.log.record import Chunk, Source
 from worker.store.tally import LETTERS, Tally
@@ -23,8 +24,7 @@ JOIN_MS = 50
 _SOURCES: Mapping[str, Source] = {letter: source for source, letter in LETTERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """`offset` of the first byte, and `size` in all. `before`: the tally of what comes before it."""
 
     offset: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from worker.model.task import Task
@@ -22,8 +22,7 @@ _BYTES = 1024 * 1024
 _NAMES = [*(short for name, short in FIELDS.items() if name != "shown"), *map(str, range(_RUNS))]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """`task` has no payload; `payload_bytes` is how large it is."""
 
     task: Task

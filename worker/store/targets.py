@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from worker.model.answers import Hint, Registered, Registration
@@ -20,8 +21,7 @@ from worker.store.workers import checked_name
 _TASK_ARGUMENTS = 13
 
 
-@dataclass(frozen=True, slots=True)
-class Addressed:
+class Addressed(Struct, frozen=True):
     """`publish`: what is to be published now, each in the queue of its worker; the others when they are due."""
 
     registration: Registration

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError
@@ -29,8 +29,7 @@ LEASE_S = 15.0
 MOST_WAITING = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """The end of a task, to be told to one webhook. `created_at` in milliseconds."""
 
     task_id: str
@@ -43,8 +42,7 @@ class Delivery:
         return f"{self.task_id}:{self.run:d}"
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookTotals:
+class WebhookTotals(Struct, frozen=True):
     """`failed`: given up. Ever, over all servers."""
 
     waiting: int

@@ -9,9 +9,9 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from worker.store.errors import store_errors
@@ -28,8 +28,7 @@ _ANSWER_S = 30
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class LogAsk:
+class LogAsk(Struct, frozen=True):
     """`id` is where the answer goes."""
 
     id: str

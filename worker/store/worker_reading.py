@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from worker.model.worker import (
     LABEL,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from worker.model.worker import WORKER_NAME, Admitted, Pulse, Wishes, Worker, WorkerCard
@@ -26,8 +27,7 @@ class WorkerLives(StoreError):
     """It was heard of a moment ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who has a name that another worker asks for. `card` is None for one that nobody can read."""
 
     card: WorkerCard | None
@@ -170,7 +170,7 @@ def _milliseconds(time: tuple[int, int]) -> int:
 
 
 def _card_text(card: WorkerCard) -> str:
-    return compact(asdict(card))
+    return compact(to_builtins(card))
 
 
 def _admits_text(admits: tuple[Admitted, ...]) -> str:
@@ -178,4 +178,4 @@ def _admits_text(admits: tuple[Admitted, ...]) -> str:
 
 
 def _pulse_text(pulse: Pulse) -> str:
-    return compact(asdict(pulse))
+    return compact(to_builtins(pulse))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from worker.model.access import Principal
@@ -51,8 +51,7 @@ _TASK_ARGUMENTS = 13
 _FIELD = WORKFLOW_RUN_FIELDS
 
 
-@dataclass(frozen=True, slots=True)
-class AdvanceAnswer:
+class AdvanceAnswer(Struct, frozen=True):
     """`publish`: the tasks that were recorded. `conflict`: the id of the task that is another's."""
 
     outcome: Advanced

@@ -15,8 +15,9 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.schema.shown import quoted
 from worker.workflows.reference import Known, Missing, Reference, parse_reference
@@ -42,22 +43,19 @@ _LESS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A literal or a reference."""
 
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     left: Value
     how: str
     right: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Junction:
+class Junction(Struct, frozen=True):
     """`how` is and, or, or not, which has one part."""
 
     how: str
@@ -67,8 +65,7 @@ class Junction:
 Node = Value | Comparison | Junction
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     text: str
     root: Node
 

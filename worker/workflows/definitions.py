@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.errors import DeclarationError
 from worker.model.workflow_run import WORKFLOW_NAME, StoredWorkflow
@@ -12,8 +13,7 @@ from worker.workflows.read import read_workflow
 from worker.workflows.workflow import Workflow
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """One workflow, and what the store knows of it when it is kept there. A file's has no history here."""
 
     workflow: Workflow

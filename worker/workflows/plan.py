@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from worker.model.task import Task
 from worker.model.workflow_run import Advance, StartedTask, StepState, StepStatus, WorkflowRun, WorkflowStatus
@@ -37,8 +39,7 @@ class Starter(Protocol):
         """Raises StepFault, NotHere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`cancel`: tasks that are to be ended first. `left`: a step could not be started here."""
 
     advance: Advance
@@ -46,8 +47,7 @@ class Plan:
     left: bool = False
 
 
-@dataclass(slots=True)
-class _Planning:
+class _Planning(Struct):
     workflow: Workflow
     run: WorkflowRun
     tasks: Mapping[str, Task]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+
+from engine.hiding import Hiding
 from engine.schema.shown import quoted
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
@@ -22,8 +24,7 @@ class Missing:
 MISSING: Final = Missing()
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """`root` is `input`, `run` or `steps`; `step` and `field` belong to `steps`; `path` is what follows."""
 
     text: str
@@ -33,24 +34,26 @@ class Reference:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StepValues:
+class StepValues(Hiding, frozen=True):
     """What later steps may know of one. `result` is None without one."""
+
+    HIDDEN = frozenset({"result"})
 
     status: str
     reason: str | None = None
     exit_code: int | None = None
     task: str | None = None
-    result: Any | Missing = field(default=MISSING, repr=False)
+    result: Any | Missing = MISSING
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Hiding, frozen=True):
     """What references lead into."""
+
+    HIDDEN = frozenset({"input"})
 
     run: str
     workflow: str
-    input: Any = field(repr=False)
+    input: Any
     steps: Mapping[str, StepValues]
 
     def look_up(self, reference: Reference) -> Any | Missing:

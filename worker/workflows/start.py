@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import PayloadError, PenstockError, Problem
 from engine.plugin import Prepared
@@ -39,8 +41,7 @@ class NothingToRepeat(PenstockError):
     """All steps of the run have completed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """`created` is False when the same run was there already. `digest`: as open_digest has it."""
 
     run_id: str

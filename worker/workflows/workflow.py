@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from engine.hiding import Hiding
 from engine.schema import Schema
 from worker.workflows.condition import Condition
 from worker.workflows.reference import Reference
 from worker.workflows.template import references
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Hiding, frozen=True):
     """`needs` are the steps that have to end before, also those that come from the order of the steps.
 
     `retries` counts the tasks that may follow a failed one. `inputs`: whose artifacts the command gets.
     """
 
+    HIDDEN = frozenset({"payload"})
+
     name: str
     script: str
-    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    payload: Mapping[str, Any] = {}
     needs: tuple[str, ...] = ()
     when: Condition | None = None
     stops: bool = True
@@ -36,16 +37,17 @@ class Step:
             yield from self.when.references()
 
 
-@dataclass(frozen=True, slots=True)
-class Workflow:
+class Workflow(Hiding, frozen=True):
     """`steps` in an order in which each stands behind those that it needs. `document` is the definition as JSON.
 
     `file` is the operator's own file; None for one that is kept in the store.
     """
 
+    HIDDEN = frozenset({"document"})
+
     name: str
     steps: tuple[Step, ...]
-    document: Mapping[str, Any] = field(repr=False)
+    document: Mapping[str, Any]
     schema: Schema
     title: str = ""
     description: str = ""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from worker.model.listing import Event
 from worker.model.task import Task
@@ -23,8 +24,7 @@ mark() { printf '%s %s %s %s %s\\n' "$1" "$TASK_ID" "$RUN_ID" "$$" "$EPOCHREALTI
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """`tried` and `accepted` are a producer's (`run` is 0), `start`, `tick` and `end` a command's."""
 
     kind: str
@@ -39,8 +39,7 @@ class Mark:
         return self.at_us // 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Histories:
+class Histories(Struct, frozen=True):
     """`once`: names of scripts whose commands must not start twice for one task.
 
     `forgotten`: names of scripts whose tasks may have no record any more, when they have ended.
