@@ -162,12 +162,12 @@ async def _run_command(
     prepared: Prepared, run: Run, workdir: Workdir, stdin: bytes, slots: Slots, lifeline: Lifeline | None
 ) -> Finished:
     more = prepared.script.dry_run_command if run.dry_run else ()
+    program = prepared.script.program
+    if program is None:
+        started = Opened(prepared.script.command + more, None)
+        return await _run_opened(prepared, run, workdir, stdin, started, slots, lifeline)
     with ExitStack() as held:
-        program = prepared.script.program
-        if program is None:
-            started = Opened(prepared.script.command + more, None)
-        else:
-            started = await asyncio.to_thread(held.enter_context, opened(program, str(workdir.path), more))
+        started = await asyncio.to_thread(held.enter_context, opened(program, str(workdir.path), more))
         return await _run_opened(prepared, run, workdir, stdin, started, slots, lifeline)
 
 

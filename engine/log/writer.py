@@ -47,7 +47,7 @@ class LogWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         *,
         max_bytes: int,
         tap: Tap | None = None,
@@ -55,7 +55,7 @@ class LogWriter:
         keep_short: bool = False,
         on_live: Callable[[], None] | None = None,
     ) -> None:
-        self.path = path
+        self._path = path
         self.text: bytes | None = None
         """The text of a log that became no file, once it is closed."""
         self.index: bytes | None = None
@@ -73,7 +73,7 @@ class LogWriter:
         self._tail_bytes = min(TAIL_BYTES, max_bytes // 8)
         self._room = max(0, max_bytes - self._tail_bytes - _MARKS_BYTES)
         self._size = 0
-        self._lines: dict[Source, Lines] = {"stdout": Lines("stdout"), "stderr": Lines("stderr")}
+        self._lines: dict[Source, Lines] = {}
         self._cut = False
         self._dropped_bytes = 0
         self._dropped_lines = 0
@@ -86,6 +86,10 @@ class LogWriter:
         self._closed: LogSummary | None = None
 
     @property
+    def path(self) -> Path:
+        return Path(self._path)
+
+    @property
     def index_path(self) -> Path:
         return self.path.with_suffix(".idx")
 
@@ -93,7 +97,7 @@ class LogWriter:
         """Take a block of the command's output as it was read."""
         if not data:
             return
-        lines = self._lines[source]
+        lines = self._lines.get(source) or self._lines.setdefault(source, Lines(source))
         shown, lines.shown = lines.shown, 0
         whole = lines.feed(data)
         if whole:

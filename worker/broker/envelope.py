@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from engine.errors import PayloadError
@@ -21,6 +22,7 @@ _DEPTH = 32
 # A message without a readable envelope that is larger than this is not even looked at.
 MESSAGE_BYTES = 64 * 1024 * 1024
 TASK_PREFIX = "penstock."
+_DECODER = msgspec.json.Decoder()
 
 
 _SCRIPT = re.compile(r"penstock\.[a-z0-9][a-z0-9-]{0,62}\Z")
@@ -76,16 +78,22 @@ def open_envelope(raw: bytes) -> Envelope:
 def _object(raw: bytes) -> dict[str, Any]:
     """As lenient as Celery where nothing depends on it; the payload in the body is parsed as strictly as any."""
     if len(raw) <= MESSAGE_BYTES and depth_of(raw, _DEPTH) <= _DEPTH:
-        try:
-            message = json.loads(raw.decode())
+        for decode in (_DECODER.decode, _lenient):
+            try:
+                message = decode(raw)
+            except (msgspec.DecodeError, ValueError, RecursionError):
+                continue
             if isinstance(message, dict):
                 return message
-        except (ValueError, RecursionError):
-            pass
     try:
         return parse_payload(raw, max_bytes=MESSAGE_BYTES, max_depth=_DEPTH)
     except PayloadError as error:
         raise NotAMessage(f"it is no JSON object: {error.problems[0].message}") from None
+
+
+def _lenient(raw: bytes) -> Any:
+    """With the infinities and lone surrogates that producers in Python write."""
+    return json.loads(raw.decode())
 
 
 def identify(headers: Mapping[str, Any], body: bytes) -> tuple[str, str]:

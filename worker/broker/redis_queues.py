@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -109,6 +109,11 @@ for at = #ARGV, 1, -1 do
   if redis.call('LREM', KEYS[at * 2 - 1], 1, ARGV[at]) == 1 then redis.call('RPUSH', KEYS[at * 2], ARGV[at]) end
 end
 """
+
+# KEYS: the in-flight list of each message. ARGV: the messages, which have been dealt with.
+_DONE = """
+for at = 1, #ARGV do redis.call('LREM', KEYS[at], 1, ARGV[at]) end
+"""
 CONSUMERS = ("penstock:consumers", "penstock:consumers:lists")
 
 
@@ -130,7 +135,6 @@ class RedisQueues:
 
     def __init__(self, redis: Redis, consumer: str, queues: Sequence[str], own: str | None = None) -> None:
         self._redis = redis
-        self._call: Callable[..., Awaitable[Any]] = redis.execute_command
         self._queues = tuple(queues)
         self._lists = [(queue, key) for queue in self._queues for key in list_keys(queue)]
         self._lists_each = len(self._lists) // len(self._queues)
@@ -145,6 +149,7 @@ class RedisQueues:
         self._recover = redis.register_script(_RECOVER)
         self._alive = redis.register_script(_SAY_ALIVE)
         self._give_back = redis.register_script(_RETURN)
+        self._dealt_with = redis.register_script(_DONE)
         self._consumer = consumer
         self._turn = 0
         self._taking = False
@@ -314,9 +319,7 @@ class RedisQueues:
             if not done:
                 return True
             try:
-                calls = [self._call("LREM", self._held[one.key], 1, one.raw) for one in done]
-                # As a rule there is one, and a gathering costs as much as the call.
-                await (calls[0] if len(calls) == 1 else asyncio.gather(*calls))
+                await self._dealt_with(keys=[self._held[one.key] for one in done], args=[one.raw for one in done])
             except BaseException as error:
                 # Acknowledging twice does no harm; not at all would bring the message again.
                 self._done = done + self._done

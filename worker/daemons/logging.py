@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import structlog
@@ -37,6 +39,11 @@ def set_up_logging(settings: LogSettings, file: LogFile | None = None) -> None:
         if console
         else [structlog.processors.format_exc_info, _json]
     )
+    ours: list[Any] = (
+        [_name, structlog.processors.add_log_level, stamp, structlog.processors.StackInfoRenderer(), *last]
+        if console
+        else [_json_line]
+    )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -55,7 +62,7 @@ def set_up_logging(settings: LogSettings, file: LogFile | None = None) -> None:
     for noisy in ("celery", "kombu", "amqp", "uvicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
-        processors=[_name, structlog.processors.add_log_level, stamp, structlog.processors.StackInfoRenderer(), *last],
+        processors=ours,
         logger_factory=lambda *names: _Lines(out, *names),
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
@@ -73,6 +80,23 @@ class _Lines(structlog.WriteLogger):
 def _name(logger: Any, _: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event["logger"] = logger.name
     return event
+
+
+def _json_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    """A whole line in one step, as the steps for a terminal make it: a worker has one for each run."""
+    event["logger"] = logger.name
+    structlog.processors.add_log_level(logger, method, event)
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    event["timestamp"] = f"{_second(seconds)}.{microseconds:06d}Z"
+    if "stack_info" in event or "exc_info" in event:
+        event = structlog.processors.StackInfoRenderer()(logger, method, event)
+        event = structlog.processors.format_exc_info(logger, method, event)
+    return _ENCODER.encode(event)
+
+
+@lru_cache(1)
+def _second(since_epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_epoch))
 
 
 def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:

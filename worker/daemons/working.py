@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -285,8 +286,11 @@ class Worker:
         work = self._perform(taken, place) if isinstance(taken, Delivery) else self._bury(taken)
         run = asyncio.create_task(work)
         self._runs.add(run)
-        run.add_done_callback(self._runs.discard)
-        run.add_done_callback(lambda _: place.leave())
+        run.add_done_callback(partial(self._ended, place))
+
+    def _ended(self, place: _Place, run: asyncio.Task[None]) -> None:
+        self._runs.discard(run)
+        place.leave()
 
     def _vacate(self) -> None:
         self._free += 1

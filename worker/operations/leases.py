@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 from msgspec import Struct
@@ -42,9 +40,8 @@ class Leases:
         self._held: dict[Claim, _Held] = {}
         self._all: tuple[str, str, str] | None = None
 
-    @contextmanager
-    def held(self, claim: Claim, abort: Abort, claimed_at_s: float) -> Iterator[Lifeline]:
-        """Renew the claim until the block ends; `abort` is requested when it is lost or the task cancelled.
+    def hold(self, claim: Claim, abort: Abort, claimed_at_s: float) -> Lifeline:
+        """Renew the claim until `release`; `abort` is requested when it is lost or the task cancelled.
 
         `claimed_at_s`: when the claim was asked for, by the loop's clock. The lifeline is for the supervisor of the
         run, which ends it when this process cannot.
@@ -54,10 +51,11 @@ class Leases:
         self._held[claim] = held
         if self._all:
             abort.request(*self._all)
-        try:
-            yield held.lifeline
-        finally:
-            del self._held[claim]
+        return held.lifeline
+
+    def release(self, claim: Claim) -> None:
+        """The end of the run is recorded, or somebody else's to record."""
+        del self._held[claim]
 
     def lapsed(self, claim: Claim) -> bool:
         """Whether somebody else may have the run by now."""

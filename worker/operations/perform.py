@@ -100,7 +100,8 @@ async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[
     live = performer.live_log.writer(claim.task_id, claim.run)
     if worker_of(delivery.queue):
         live.go_live()  # who asked this very worker is elsewhere, as a rule, and reads the log there
-    with performer.leases.held(claim, abort, claimed_at_s) as lifeline:
+    lifeline = performer.leases.hold(claim, abort, claimed_at_s)
+    try:
         outcome, short = await _run(performer, prepared, standing, claimed, payload, stored, abort, lifeline, live)
         end = resolution(outcome, short)
         if claimed.workflow and outcome.status == "completed":
@@ -109,6 +110,8 @@ async def perform(delivery: Delivery, performer: Performer, on_ended: Callable[[
             on_ended()
         whole = await live.close(recorded=short is not None)
         recorded = await _record(performer, prepared, claimed, outcome, end, stored, whole)
+    finally:
+        performer.leases.release(claim)
     if claimed.workflow:
         performer.on_step_ended()
     _logger.info(
@@ -255,7 +258,7 @@ async def _run(
             _logger.info("run started", task=claim.task_id, script=claimed.script, run=claim.run)
             live.go_live()
 
-        path = performer.spool / f"{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
+        path = f"{performer.spool}/{claim.task_id}-{claim.run}-{os.urandom(4).hex()}.txt"
         log = LogWriter(
             path, max_bytes=prepared.script.limits.log_bytes, tap=live.append, keep_short=True, on_live=lasts
         )

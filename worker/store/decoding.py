@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from worker.model.status import FINAL, Status
@@ -86,6 +87,7 @@ def step_task(value: str | bytes | None) -> StepTask | None:
     return StepTask(run, step, int(attempt), tuple((name, task_id) for name, task_id in json.loads(inputs)))
 
 
+@lru_cache(256)
 def trigger(about: bytes) -> tuple[str, bool]:
     """By which door the task came, and whether it is a dry run."""
     found = json.loads(about)

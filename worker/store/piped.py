@@ -48,9 +48,8 @@ class PipedRedis(Redis):
             try:
                 if self._pipe is None or self._pipe.closed:
                     self._pipe = await self._connected()
-                if len(commands) == 1:
-                    return [await self._pipe.ask(commands[0])]
-                return await asyncio.gather(*[self._pipe.ask(command) for command in commands])
+                asked = [self._pipe.ask(command) for command in commands]
+                return await _answers(asked)
             except (ConnectionError, TimeoutError, OSError):
                 if attempt == RETRIES:
                     raise
@@ -83,6 +82,17 @@ class PipedRedis(Redis):
         self._connecting = None
         if not connecting.cancelled():
             connecting.exception()  # those who wait get it; nobody may wait any more
+
+
+async def _answers(asked: Sequence[asyncio.Future[Any]]) -> list[Any]:
+    """Raises the first error. They come in the order of the questions, mostly at one time: that is cheaper to wait for
+    than what may come in any order."""
+    try:
+        return [await answer for answer in asked]
+    finally:
+        for answer in asked:
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # nobody asks for it any more, and it must not complain of that
 
 
 class _Pipe(asyncio.Protocol):
