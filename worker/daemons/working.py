@@ -300,7 +300,8 @@ class Worker:
         """Acknowledged is only what is recorded; anything else is delivered again, at the latest when we end."""
         for attempt in range(_ATTEMPTS):
             try:
-                if not await self._script_is_there(delivery.script):
+                declared = self._deployment.catalog.declares(delivery.script)
+                if not declared and not await self._is_registered(delivery.script):
                     if await refuse(delivery, self._performer):
                         delivery.acknowledge()
                         return
@@ -308,7 +309,8 @@ class Worker:
                     await self._bury(Unreadable(delivery.queue, delivery.raw(), why, delivery.acknowledge))
                     return
                 # What is for this worker alone is answered by it, whatever the answer.
-                if delivery.queue != self._own_queue and await self._registered.for_others(delivery.script):
+                own = declared or delivery.queue == self._own_queue
+                if not own and await self._registered.for_others(delivery.script):
                     await asyncio.sleep(_HAND_ON_S)
                     await hand_on(delivery, self._performer)
                 else:
@@ -323,10 +325,9 @@ class Worker:
                 _logger.exception("cannot perform", task=delivery.task_id, script=delivery.script, attempt=attempt + 1)
                 await asyncio.sleep(_ATTEMPT_S)
 
-    async def _script_is_there(self, name: str) -> bool:
-        """One that no file declares may have been registered, changed or approved a moment ago."""
-        if not self._deployment.catalog.declares(name):
-            await until_stored(self._registered.look, "look at registered scripts", self._give_up)
+    async def _is_registered(self, name: str) -> bool:
+        """It may have been registered, changed or approved a moment ago."""
+        await until_stored(self._registered.look, "look at registered scripts", self._give_up)
         return name in self._deployment.catalog.scripts
 
     async def _look(self, place: Place) -> None:
