@@ -226,11 +226,11 @@ class LogWriter:
                 self._size += taken
                 self._midline = not data.endswith(b"\n")
                 self._last_source = chunk.source
-                self._index.add(chunk._replace(data=data))
+                self._index.add(chunk if data is chunk.data else chunk._replace(data=data))
                 if self._index.pending_bytes >= _INDEX_BLOCK_BYTES:
                     self._write_index()
         if self._tap and seen:
-            self._tap(chunk._replace(data=seen))
+            self._tap(chunk if seen is chunk.data else chunk._replace(data=seen))
 
     def _take_text(self, data: bytes, *, at_once: bool) -> int:
         """How many bytes of it are kept. What the command writes is on the disk when this returns, should we die; our

@@ -29,7 +29,7 @@ class Schema:
     plugin.
     """
 
-    __slots__ = ("_merged", "_own", "_owner", "_parts", "_required")
+    __slots__ = ("_merged", "_own", "_owner", "_parts", "_required", "has_secrets")
 
     def __init__(self, own: Part, owner: str, parts: Mapping[str, tuple[str, Part]], required: frozenset[str]) -> None:
         self._own = own
@@ -37,6 +37,7 @@ class Schema:
         self._parts = dict(parts)
         self._required = required
         self._merged: str | None = None
+        self.has_secrets = own.secrets.any or any(part.secrets.any for _, part in parts.values())
 
     @classmethod
     def compile(cls, document: Mapping[str, Any], *, owner: str = "script") -> Schema:
@@ -102,10 +103,6 @@ class Schema:
     def owners(self) -> dict[str, str]:
         """The owner of each key that is not the script's."""
         return {key: owner for key, (owner, _) in self._parts.items()}
-
-    @property
-    def has_secrets(self) -> bool:
-        return self._own.secrets.any or any(part.secrets.any for _, part in self._parts.values())
 
     def split(self, value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """What the script owns, and what other owners of keys that are there own.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from redis.asyncio import Redis
@@ -40,12 +39,14 @@ class RedisSource:
         self._plain = plain
 
     async def open(self) -> None:
-        async with _broker_errors():
+        with _BROKER_ERRORS:
             await self._queues.open()
 
     async def take(self, room: int) -> Sequence[Delivery | Unreadable]:
-        async with _broker_errors():
-            taken = [await self._enveloped(one) for one in await self._ahead.take(room)]
+        with _BROKER_ERRORS:
+            taken = await self._ahead.take(room)
+            if self._plain:
+                taken = [await self._enveloped(one) for one in taken]
         return [self._read(one) for one in taken]
 
     def pause(self) -> None:
@@ -55,7 +56,7 @@ class RedisSource:
         await asyncio.gather(self._queues.keep_acknowledging(), self._beat())
 
     async def close(self) -> None:
-        async with _broker_errors():
+        with _BROKER_ERRORS:
             await self._ahead.close()
             await self._queues.close()
 
@@ -102,11 +103,17 @@ class RedisSource:
         )
 
 
-@asynccontextmanager
-async def _broker_errors() -> AsyncIterator[None]:
-    try:
-        yield
-    except (AuthenticationError, NoPermissionError) as error:
-        raise BrokerAway(f"it refuses this account, which may have been revoked: {error}") from error
-    except (RedisError, OSError) as error:
-        raise BrokerAway(str(error) or type(error).__name__) from error
+class _BrokerErrors:
+    """Says BrokerAway of what the client of Redis raises. A generator would cost more than what it holds."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, AuthenticationError | NoPermissionError):
+            raise BrokerAway(f"it refuses this account, which may have been revoked: {error}") from error
+        if isinstance(error, RedisError | OSError):
+            raise BrokerAway(str(error) or type(error).__name__) from error
+
+
+_BROKER_ERRORS = _BrokerErrors()
