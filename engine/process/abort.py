@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -18,21 +18,23 @@ class Reason(Struct, frozen=True):
 class Abort:
     """Not thread-safe: call it from the event loop that runs the command."""
 
-    def __init__(self) -> None:
-        self._future: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+    __slots__ = ("_hear", "reason")
 
-    @property
-    def reason(self) -> Reason | None:
-        return self._future.result() if self._future.done() else None
+    def __init__(self) -> None:
+        self.reason: Reason | None = None
+        self._hear: Callable[[], None] | None = None
 
     def request(self, status: str, reason: str, message: str) -> bool:
         """Ask for the end. False when it was asked for before: the first reason is the one that counts."""
-        if self._future.done():
+        if self.reason:
             return False
-        self._future.set_result(Reason(status, reason, message))
+        self.reason = Reason(status, reason, message)
+        if self._hear:
+            self._hear()
         return True
 
-    @property
-    def requested(self) -> asyncio.Future[Reason]:
-        """Done as soon as the run is to end. Do not cancel it: shield it."""
-        return self._future
+    def bind(self, hear: Callable[[], None] | None) -> None:
+        """Call this, once, as soon as the run is to end: at once when that was asked for before. None: nobody."""
+        self._hear = hear
+        if hear and self.reason:
+            hear()

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -74,8 +74,8 @@ async def run_command(
     pipes = _Pipes(on_output)
     try:
         exited = slot.start(
-            [os.fsencode(word) for word in command.argv],
-            {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
+            command.argv,
+            command.env,
             command.stdin_fd,
             command.folder_fd,
             program=command.program_fd,
@@ -110,36 +110,65 @@ async def _wait_for_exit(
     slot: Slot, exited: asyncio.Future[Exited], abort: Abort, grace_s: float
 ) -> tuple[Exited, Reason | None]:
     """How the command ended, and why it was told to when it did not end by itself."""
-    await _first(exited, abort.requested)
-    if exited.done():
-        return exited.result(), None
-    if grace_s > 0:
-        slot.terminate()
-        await asyncio.wait((exited,), timeout=grace_s)
-    if not exited.done():
-        slot.kill()
-    return await _within(exited, "the command does not end after SIGKILL"), abort.reason
-
-
-async def _first(*futures: asyncio.Future[Any], within_s: float | None = None) -> None:
-    """Wait until one of them is done, or the time is over. `asyncio.wait`, at a third of its cost, for each run."""
-    loop = asyncio.get_running_loop()
-    waiter = loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = loop.call_later(within_s, wake) if within_s is not None else None
-    for future in futures:
-        future.add_done_callback(wake)
+    ending = _Ending(slot, exited, grace_s)
+    abort.bind(ending.begin)
     try:
-        await waiter
+        end = await exited
     finally:
-        if timer:
-            timer.cancel()
-        for future in futures:
-            future.remove_done_callback(wake)
+        abort.bind(None)
+        ending.over()
+    return end, abort.reason if ending.begun else None
+
+
+class _Ending:
+    """SIGTERM, a grace period, SIGKILL, and no endless wait. Makes nothing before it begins: few runs need it."""
+
+    def __init__(self, slot: Slot, exited: asyncio.Future[Exited], grace_s: float) -> None:
+        self._slot = slot
+        self._exited = exited
+        self._grace_s = grace_s
+        self._timer: asyncio.TimerHandle | None = None
+        self.begun = False
+
+    def begin(self) -> None:
+        """Does nothing when the command has ended."""
+        if self._exited.done():
+            return
+        self.begun = True
+        if self._grace_s > 0:
+            self._slot.terminate()
+            self._later(self._grace_s, self._kill)
+        else:
+            self._kill()
+
+    def _kill(self) -> None:
+        self._slot.kill()
+        self._later(_KILL_PATIENCE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._exited.done():
+            self._exited.set_exception(SupervisorError("the command does not end after SIGKILL"))
+
+    def _later(self, after_s: float, call: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(after_s, call)
+
+    def over(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+async def _done(future: asyncio.Future[None], within_s: float) -> None:
+    """Wait until it is done, or the time is over: `asyncio.wait`, at a third of its cost."""
+    timer = asyncio.get_running_loop().call_later(within_s, _settle, future)
+    try:
+        await future
+    finally:
+        timer.cancel()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def _within(future: asyncio.Future[_T], message: str) -> _T:
@@ -172,7 +201,7 @@ class _Pipes:
         """Wait until both pipes are at their end, or the time is over."""
         if self._open:
             self._drained = self._loop.create_future()
-            await _first(self._drained, within_s=within_s)
+            await _done(self._drained, within_s)
 
     def _read(self, reader: int) -> None:
         try:
@@ -190,8 +219,8 @@ class _Pipes:
         self._loop.remove_reader(reader)
         os.close(reader)
         del self._open[reader]
-        if not self._open and self._drained and not self._drained.done():
-            self._drained.set_result(None)
+        if not self._open and self._drained:
+            _settle(self._drained)
 
     def close(self) -> None:
         self._closed = True

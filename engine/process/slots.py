@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from engine.errors import SupervisorError
 from engine.exits import Exit
-from engine.process import wire
+from engine.process import texts, wire
 from engine.process.nursery import Nursery
 
 _T = TypeVar("_T")
@@ -64,8 +64,8 @@ class Slot:
 
     def start(
         self,
-        argv: Sequence[bytes],
-        env: Mapping[bytes, bytes],
+        argv: Sequence[str],
+        env: Mapping[str, str],
         stdin: int,
         folder: int,
         *,
@@ -88,9 +88,11 @@ class Slot:
         self._on_output = on_output
         try:
             fds = (stdin, folder) if program is None else (stdin, folder, program)
-            wire.send(self._sock, ("run", list(argv), dict(env), until_s), fds)
+            wire.send(self._sock, ("run", texts.words(argv), texts.variables(env), until_s), fds)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
+        except ValueError as error:
+            self._exited.set_exception(SpawnError(None, str(error)))
         return self._exited
 
     def alive(self, until_s: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 # spawn.h of glibc and musl.
 _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
@@ -30,42 +30,37 @@ class Spawner:
         self._check(self._libc.posix_spawnattr_setflags(self._attributes, flags))
         self._check(self._libc.posix_spawnattr_setsigdefault(self._attributes, b"\xff" * _SIGNALS_BYTES))
         self._check(self._libc.posix_spawnattr_setsigmask(self._attributes, bytes(_SIGNALS_BYTES)))
+        self._posix_spawn = self._libc.posix_spawn
+        self._pid = ctypes.c_int()
+        self._pid_at = ctypes.byref(self._pid)
         # By the numbers of the descriptors, which are nearly always the same.
         self._actions: dict[tuple[int, ...], ctypes.Array[ctypes.c_char]] = {}
 
-    def __call__(self, argv: Sequence[bytes], env: Mapping[bytes, bytes], stdio: tuple[int, ...]) -> int:
-        """The process's id. `argv[0]` is a path. `stdio` become 0, 1, 2 and so on; every other descriptor has to be
-        close-on-exec. Raises OSError when the kernel refuses, ValueError for text that it cannot be given."""
-        variables = []
-        for name, value in env.items():
-            if not name or b"=" in name:
-                raise ValueError("illegal environment variable name")
-            variables.append(name + b"=" + value)
-        if any(b"\0" in text for text in (*argv, *variables)):
-            raise ValueError("embedded null byte")
-        pid = ctypes.c_int()
-        error = self._libc.posix_spawn(
-            ctypes.byref(pid), argv[0], self._actions_for(stdio), self._attributes, _texts(argv), _texts(variables)
-        )
-        self._check(error, argv[0])
-        return pid.value
+    def __call__(self, argv: Sequence[bytes], env: Sequence[bytes], stdio: tuple[int, ...]) -> int:
+        """The process's id. `argv[0]` is a path, `env` is `name=value` each; see texts.py. `stdio` become 0, 1, 2 and
+        so on; every other descriptor has to be close-on-exec. Raises OSError when the kernel refuses."""
+        actions = self._actions.get(stdio) or self._actions_for(stdio)
+        path = argv[0]
+        error = self._posix_spawn(self._pid_at, path, actions, self._attributes, _pointers(argv), _pointers(env))
+        if error:
+            self._check(error, path)
+        return self._pid.value
 
     def _actions_for(self, stdio: tuple[int, ...]) -> ctypes.Array[ctypes.c_char]:
-        if stdio not in self._actions:
-            if min(stdio) <= 2:
-                raise ValueError("a descriptor would be overwritten before it is used")
-            actions = ctypes.create_string_buffer(_ACTIONS_BYTES)
-            self._check(self._libc.posix_spawn_file_actions_init(actions))
-            # In this order: what is numbered 3 by chance is in its place before the fourth one takes that.
-            for number, fd in enumerate(stdio):
-                self._check(self._libc.posix_spawn_file_actions_adddup2(actions, fd, number))
-            self._actions[stdio] = actions
-        return self._actions[stdio]
+        if min(stdio) <= 2:
+            raise ValueError("a descriptor would be overwritten before it is used")
+        actions = ctypes.create_string_buffer(_ACTIONS_BYTES)
+        self._check(self._libc.posix_spawn_file_actions_init(actions))
+        # In this order: what is numbered 3 by chance is in its place before the fourth one takes that.
+        for number, fd in enumerate(stdio):
+            self._check(self._libc.posix_spawn_file_actions_adddup2(actions, fd, number))
+        self._actions[stdio] = actions
+        return actions
 
     def _check(self, error: int, path: bytes | None = None) -> None:
         if error:
             raise OSError(error, os.strerror(error), *([] if path is None else [os.fsdecode(path)]))
 
 
-def _texts(texts: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
+def _pointers(texts: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * (len(texts) + 1))(*texts)

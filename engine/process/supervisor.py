@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-from engine.process import tree, wire
+from engine.process import texts, tree, wire
 from engine.process.spawn import Spawner
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -33,6 +34,7 @@ _ROUNDS_BEFORE_REPORT = 300
 _LAST_MOMENT_MS = 30
 # A tree whose time is over is killed again and again, a generation each time, until nothing is left of it.
 _LAPSED_AGAIN_S = 0.01
+_SIGNALFD_BYTES = 128  # one signalfd_siginfo: of one signal, one is pending at the most
 
 
 def main(control_fd: int, *held: int) -> None:
@@ -76,7 +78,7 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
                         control.close()
                         for fd in (wakeup, *asked.values()):
                             os.close(fd)
-                        _slot(socket.socket(fileno=fds[0]), spawner)
+                        _Slot(socket.socket(fileno=fds[0]), spawner).serve()
                         os._exit(0)
                     slots[pid] = number
                     os.close(fds[0])
@@ -113,161 +115,172 @@ def _reap_slots(slots: dict[int, int]) -> bool:
 class _Run:
     """The run that a slot has at the moment."""
 
-    def __init__(self, pid: int, until_s: float | None, outputs: dict[int, int]) -> None:
-        self.main = pid
+    __slots__ = ("deadline_s", "exited", "main", "readers", "writers")
+
+    def __init__(self, main: int, until_s: float | None, pipes: list[int]) -> None:
+        self.main = main
         self.exited = False
         # It may go on until then unless the worker says more; None: for as long as the worker lives.
         self.deadline_s = until_s
-        # The pipes of its stdout (1) and stderr (2) by their reading ends, until they are at their end or handed over.
-        self.outputs = outputs
-
-    @property
-    def left_ms(self) -> int | None:
-        return None if self.deadline_s is None else max(0, int((self.deadline_s - time.monotonic()) * 1000) + 1)
-
-    @property
-    def lapsed(self) -> bool:
-        return self.deadline_s is not None and time.monotonic() >= self.deadline_s
+        # The pipes of its stdout and stderr; none when they are at their end or handed over.
+        self.readers = pipes[::2]
+        self.writers = pipes[1::2]
 
 
-def _slot(sock: socket.socket, spawner: Spawner) -> None:
-    _adopt_orphans()
-    _name("penstock-slot")
-    wakeup = _wake_on_sigchld()
-    poll = select.poll()
-    number = sock.fileno()
-    poll.register(number, select.POLLIN)
-    poll.register(wakeup, select.POLLIN)
-    run: _Run | None = None
-    try:
-        while True:
-            ready = dict(poll.poll(run.left_ms if run else None))
-            if run and run.lapsed:
-                # The worker is frozen or cut off: by now another may have the run.
-                tree.signal_all(signal.SIGKILL)
-                run.deadline_s = time.monotonic() + _LAPSED_AGAIN_S
-            if run and run.outputs:
-                _look_at_outputs(sock, poll, run, ready)
-            if wakeup in ready:
-                os.read(wakeup, 4096)
-                run = _collect(sock, poll, run)
-            if number in ready:
-                message, fds = wire.receive(sock)
-                if message is None:
-                    break
-                run = _obey(sock, poll, spawner, run, message, fds)
-    except OSError:
-        pass  # the worker is gone in the middle of an answer
-    while not tree.end_all(_ROUNDS_BEFORE_REPORT):
-        continue
+class _Slot:
+    """Runs one command after the other. Nothing is below it between two of them.
 
-
-def _look_at_outputs(sock: socket.socket, poll: select.poll, run: _Run, ready: dict[int, int]) -> None:
-    """Watch the pipes of a run until something is in one of them: from then on they are the worker's.
-
-    Most commands that say nothing never cost the worker a look.
+    The slot holds the pipes of a command open itself for as long as it watches them. So it sleeps until something was
+    written or somebody has ended: each time that it wakes up costs more than all that it then does.
     """
-    for fd in list(run.outputs):
-        if ready.get(fd, 0) & select.POLLIN:
-            _hand_over(sock, poll, run)
-            return
-        if fd in ready:  # nothing was written, and nobody can any more
-            poll.unregister(fd)
-            os.close(fd)
-            del run.outputs[fd]
 
+    def __init__(self, sock: socket.socket, spawner: Spawner) -> None:
+        _adopt_orphans()
+        _name("penstock-slot")
+        self._sock = sock
+        self._number = sock.fileno()
+        self._spawner = spawner
+        self._wakeup = _wake_on_sigchld()
+        self._poll = select.poll()
+        self._poll.register(self._number, select.POLLIN)
+        self._poll.register(self._wakeup, select.POLLIN)
+        # Nothing but the pages that messages come into is ever taken from the machine.
+        self._buffer = memoryview(mmap.mmap(-1, wire.MOST_BYTES, flags=mmap.MAP_PRIVATE))
 
-def _hand_over(sock: socket.socket, poll: select.poll, run: _Run) -> None:
-    wire.send(sock, ("output", tuple(run.outputs.values())), tuple(run.outputs))
-    for fd in run.outputs:
-        poll.unregister(fd)
-        os.close(fd)
-    run.outputs.clear()
-
-
-def _obey(
-    sock: socket.socket,
-    poll: select.poll,
-    spawner: Spawner,
-    run: _Run | None,
-    message: tuple[Any, ...],
-    fds: list[int],
-) -> _Run | None:
-    match message:
-        case ("run", argv, env, until_s):
-            return _spawn(sock, poll, spawner, argv, env, until_s, fds)
-        case ("alive", until_s) if run:
-            run.deadline_s = until_s
-        case ("terminate",) if run:
-            tree.signal_all(signal.SIGTERM)
-        case ("kill",) if run and not run.exited:
-            # The main process first: its end is reported, with the signal, after the next SIGCHLD.
-            tree.signal_all(signal.SIGKILL)
-        case ("end",) if run and run.exited:
-            _end(sock)
-            return None
-    return run
-
-
-def _spawn(
-    sock: socket.socket,
-    poll: select.poll,
-    spawner: Spawner,
-    argv: list[bytes],
-    env: dict[bytes, bytes],
-    until_s: float | None,
-    fds: list[int],
-) -> _Run | None:
-    stdin, folder, *program = fds
-    readers: list[int] = []
-    writers: list[int] = []
-    try:
-        if until_s is not None and time.monotonic() >= until_s:
-            raise ValueError("it was asked for too late: another worker may have the run by now")
-        for _ in range(2):
-            reader, writer = os.pipe2(os.O_CLOEXEC)
-            readers.append(reader)
-            writers.append(writer)
-        os.fchdir(folder)
-        pid = spawner(argv, env, (stdin, *writers, *program))
-        run = _Run(pid, until_s, dict(zip(readers, (1, 2), strict=True)))
-    except (OSError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        wire.send(sock, ("failed", number, str(error)))
-        fds += readers
-        return None
-    finally:
-        os.chdir("/")
-        for fd in (*fds, *writers):
-            os.close(fd)
-    for reader in readers:
-        poll.register(reader, select.POLLIN)
-    return run
-
-
-def _collect(sock: socket.socket, poll: select.poll, run: _Run | None) -> _Run | None:
-    """Reap what has ended; report the main process, and whether others live on."""
-    code: int | None = None
-    alive = True
-    while alive:
+    def serve(self) -> None:
+        """Until the worker is gone; then everything below ends."""
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            while True:
+                message, fds = wire.receive_into(self._sock, self._buffer)  # there is nobody else to wait for
+                match message:
+                    case ("run", argv, env, until_s):
+                        run = self._spawn(argv, env, until_s, fds)
+                        if run and not self._see_through(run):
+                            break
+                    case None:
+                        break
+                    case _:  # it has crossed the end of the run that it was for
+                        continue
+        except OSError:
+            pass  # the worker is gone in the middle of an answer
+        while not tree.end_all(_ROUNDS_BEFORE_REPORT):
+            continue
+
+    def _spawn(self, argv: bytes, env: bytes, until_s: float | None, fds: list[int]) -> _Run | None:
+        stdin, folder, *program = fds
+        pipes: list[int] = []
+        try:
+            if until_s is not None and time.monotonic() >= until_s:
+                raise ValueError("it was asked for too late: another worker may have the run by now")
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pipes += os.pipe2(os.O_CLOEXEC)
+            os.fchdir(folder)
+            stdio = (stdin, pipes[1], pipes[3], *program)
+            run = _Run(self._spawner(texts.split(argv), texts.split(env), stdio), until_s, pipes)
+        except (OSError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            wire.send(self._sock, ("failed", number, str(error)))
+            fds += pipes
+            return None
+        finally:
+            os.chdir("/")
+            for fd in fds:
+                os.close(fd)
+        for reader in run.readers:
+            self._poll.register(reader, select.POLLIN)
+        return run
+
+    def _see_through(self, run: _Run) -> bool:
+        """Until nothing is left of the run. False: the worker is gone before."""
+        while True:
+            for fd, _ in self._poll.poll(self._mind_deadline(run)):
+                if fd == self._wakeup:
+                    os.read(fd, _SIGNALFD_BYTES)
+                    if self._collect(run):
+                        return True
+                elif fd == self._number:
+                    message, _ = wire.receive_into(self._sock, self._buffer)
+                    if message is None:
+                        return False
+                    if self._obey(run, message):
+                        return True
+                elif fd in run.readers:  # there is something in it
+                    self._hand_over(run)
+
+    def _mind_deadline(self, run: _Run) -> int | None:
+        """Milliseconds until there is something to do for the deadline; kill what is left when it is over."""
+        if run.deadline_s is None:
+            return None
+        left_s = run.deadline_s - time.monotonic()
+        if left_s <= 0:
+            # The worker is frozen or cut off: by now another may have the run.
+            tree.signal_all(signal.SIGKILL)
+            left_s = _LAPSED_AGAIN_S
+            run.deadline_s = time.monotonic() + left_s
+        return int(left_s * 1000) + 1
+
+    def _obey(self, run: _Run, message: tuple[Any, ...]) -> bool:
+        """True when nothing is left of the run after that."""
+        match message:
+            case ("alive", until_s):
+                run.deadline_s = until_s
+            case ("terminate",):
+                tree.signal_all(signal.SIGTERM)
+            case ("kill",) if not run.exited:
+                # The main process first: its end is reported, with the signal, after the next SIGCHLD.
+                tree.signal_all(signal.SIGKILL)
+            case ("end",) if run.exited:
+                _end(self._sock)
+                return True
+        return False
+
+    def _collect(self, run: _Run) -> bool:
+        """Reap what has ended; report the main process, and whether others live on. True when nothing is left."""
+        code: int | None = None
+        alive = True
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == run.main:
+                    code = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             alive = False
-            break
-        if pid == 0:
-            break
-        if run and pid == run.main:
-            run.exited = True
-            code = os.waitstatus_to_exitcode(status)
-    if run is None or code is None:
-        return run
-    if run.outputs:
-        _look_at_outputs(sock, poll, run, dict(poll.poll(0)))
-    if run.outputs:  # somebody else holds one
-        _hand_over(sock, poll, run)
-    wire.send(sock, ("exited", code, alive))
-    return run if alive else None
+        if code is None:
+            return False
+        run.exited = True
+        if run.readers and not self._nothing_said(run):
+            self._hand_over(run)
+        wire.send(self._sock, ("exited", code, alive))
+        return not alive
+
+    def _nothing_said(self, run: _Run) -> bool:
+        """Close the pipes in which nothing is, and nothing can come any more. Most commands that say nothing never
+        cost the worker a look."""
+        _close(run.writers)
+        found = dict(self._poll.poll(0))
+        for reader in run.readers:
+            if found.get(reader) != select.POLLHUP:
+                return False  # the command wrote something, or somebody else holds it
+        self._close_readers(run)
+        return True
+
+    def _hand_over(self, run: _Run) -> None:
+        """From now on the pipes are the worker's."""
+        _close(run.writers)
+        wire.send(self._sock, ("output", (1, 2)), run.readers)
+        self._close_readers(run)
+
+    def _close_readers(self, run: _Run) -> None:
+        for reader in run.readers:
+            self._poll.unregister(reader)
+        _close(run.readers)
+
+
+def _close(fds: list[int]) -> None:
+    while fds:
+        os.close(fds.pop())
 
 
 def _end(sock: socket.socket) -> None:

@@ -101,10 +101,9 @@ def test_a_run_of_the_same_name_below_a_living_supervisor_is_left_alone(work: Pa
         null = os.open(os.devnull, os.O_RDWR)
         async with Slots() as slots:
             slot = slots.acquire()
-            env = {name.encode(): value.encode() for name, value in OF_THE_RUN.items()}
-            argv = [b"/bin/sh", b"-c", b"echo here; exec sleep 600"]
+            argv = ["/bin/sh", "-c", "echo here; exec sleep 600"]
             output: asyncio.Future[dict[int, int]] = asyncio.get_running_loop().create_future()
-            exited = slot.start(argv, env, null, folder, on_output=output.set_result)
+            exited = slot.start(argv, OF_THE_RUN, null, folder, on_output=output.set_result)
             readers = await output
             assert os.read(readers[1], 100) == b"here\n"
             assert end_strays(work, RUNS) == ((), True)
