@@ -16,9 +16,9 @@ def open_stdin(data: bytes) -> int:
     """A close-on-exec descriptor, opened read-only at offset 0, that reads as `data` and then end-of-file."""
     writable = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(writable, view) :]
+        written = os.write(writable, data)
+        while written < len(data):
+            written += os.write(writable, memoryview(data)[written:])
         fcntl.fcntl(writable, fcntl.F_ADD_SEALS, _SEALS)
         # Opened anew: the command gets an offset and an access mode of its own.
         return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)

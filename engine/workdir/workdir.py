@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,8 +18,11 @@ ARTIFACTS = "artifacts"
 # What could not be removed is renamed to this and its old name, out of the way and easy to find.
 LEFTOVER = ".leftover-"
 _LEFTOVERS_OF_ONE_NAME = 100
-# The time of a change is that of a clock which stands still in between: some milliseconds, and two seconds on the
-# coarsest of file systems.
+# The time of a change is that of a clock which stands still in between. Where the file system keeps the kernel's own
+# clock, that is a tick: a hundredth of a second at the most, and some more where a virtual machine is held up. The
+# coarsest of file systems cut it to two seconds, which shows, as their times are whole ones.
+_TICK_NS = 10_000_000
+_FINE_NS = 250_000_000
 _COARSEST_NS = 3_000_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,20 +35,39 @@ class Wiped(Struct, frozen=True):
 
 
 _GONE = Wiped(True)
+# The time of the last change is the last of them.
+_traits: Callable[[os.stat_result], tuple[int, ...]] = operator.attrgetter(
+    *("st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_nlink", "st_ctime_ns")
+)
 
 
 class Workdir:
     """A run's folder. `fd` is its descriptor, valid until `wipe`; `path` is a name, and may be swapped."""
 
-    __slots__ = ("_made", "_made_ns", "_made_with", "_old", "_unchanged", "_wiped", "fd", "path")
+    __slots__ = (
+        "_artifacts",
+        "_made",
+        "_made_with",
+        "_old",
+        "_old_at_ns",
+        "_text",
+        "_unchanged",
+        "_wiped",
+        "fd",
+        "path",
+    )
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
+        self._text = str(path)
+        self._artifacts = f"{self._text}/{ARTIFACTS}"
         self._wiped: Wiped | None = None
         self._made = self._look()
         self._made_with = self._attributes()
-        self._made_ns = max(ctime_ns for *_, ctime_ns in self._made)
+        made_ns = max(ctime_ns for *_, ctime_ns in self._made)
+        # From then on a change has another time than the making.
+        self._old_at_ns = made_ns + (_FINE_NS if made_ns % _TICK_NS else _COARSEST_NS)
         self._unchanged = self._old = False
 
     @classmethod
@@ -80,7 +104,7 @@ class Workdir:
     def begin(self, now_ns: int) -> None:
         """A run starts in the folder, which is as it was made. `now_ns` is since the epoch."""
         self._unchanged = False
-        self._old = now_ns - _COARSEST_NS > self._made_ns
+        self._old = now_ns > self._old_at_ns
 
     def untouched(self) -> bool:
         """Whether the folder holds nothing but an empty artifacts folder: there is nothing to collect, and little
@@ -117,12 +141,10 @@ class Workdir:
         return self._wiped
 
     def _look(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        text = str(self.path)
-        return _traits(text), _traits(f"{text}/{ARTIFACTS}")
+        return _traits(os.lstat(self._text)), _traits(os.lstat(self._artifacts))
 
     def _attributes(self) -> list[list[str]]:
-        text = str(self.path)
-        return [os.listxattr(path, follow_symlinks=False) for path in (text, f"{text}/{ARTIFACTS}")]
+        return [os.listxattr(path, follow_symlinks=False) for path in (self._text, self._artifacts)]
 
     def _wipe(self) -> Wiped:
         try:
@@ -171,15 +193,6 @@ def wipe_path(root: Path, name: str) -> Wiped:
         return _GONE if remove_entry(folder, name) else _set_aside(root, name)
     finally:
         os.close(folder)
-
-
-def _traits(path: str) -> tuple[int, ...]:
-    """The time of the last change is the last of them."""
-    found = os.lstat(path)
-    return (
-        *(found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_nlink),
-        found.st_ctime_ns,
-    )
 
 
 def _check(name: str) -> None:

@@ -17,12 +17,19 @@ from engine.workdir.workdir import Wiped, Workdir
 # Nothing is left on the disk of a worker that has had nothing to do for this long.
 _IDLE_S = 0.25
 _GONE = Wiped(True)
+# linux/time.h: CLOCK_REALTIME as of the last tick, which is what a file system takes the time of a change from.
+_CLOCK_REALTIME_COARSE = 5
+
+
+def kernel_ns() -> int:
+    """Nanoseconds since the epoch that never are ahead of the times of files, however long a tick is late."""
+    return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
 
 
 class Workdirs:
     """Below `root`, an absolute folder that holds nothing else. For one event loop; close it when no run is left."""
 
-    def __init__(self, root: Path, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, root: Path, clock_ns: Callable[[], int] = kernel_ns) -> None:
         self._root = root
         self._clock_ns = clock_ns
         self._spare: list[Workdir] = []

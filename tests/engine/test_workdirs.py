@@ -96,7 +96,7 @@ def a_tick_later(folder: Path) -> None:
         probe.touch()
 
 
-@pytest.mark.parametrize("later_s", [0, 10], ids=["new", "old"])
+@pytest.mark.parametrize("later_s", [0, 1, 10], ids=["new", "a second old", "old"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(
     tmp_path: Path, change: Callable[[Path], None], later_s: int
