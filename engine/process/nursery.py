@@ -25,7 +25,7 @@ class Nursery:
 
     def __init__(self, hold: Sequence[int] = ()) -> None:
         """`hold`: descriptors that it and its slots keep open. Raises OSError."""
-        self._control, theirs = wire.pair()
+        self._control, theirs = _pair()
         with theirs:
             held = (theirs.fileno(), *hold)
             self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Nursery:
 
     def fork(self, number: int) -> socket.socket:
         """A new slot, by its socket, which closes when there can be none. Raises OSError."""
-        ours, theirs = wire.pair()
+        ours, theirs = _pair()
         with theirs:
             wire.send(self._control, ("slot", number), [theirs.fileno()])
         return ours
@@ -63,3 +63,7 @@ class Nursery:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             pass  # the supervisors stay with it
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)

@@ -152,15 +152,17 @@ class Slot:
             return
         except OSError:
             message, fds = None, []
+        # No pattern asks for a class, as `int(code)` does: the interpreter makes the name that it then looks for anew
+        # each time, and keeps it in the place of one that it needs.
         match message:
             case ("output", sources) if self._on_output:
                 self._on_output(dict(zip(sources, fds, strict=True)))
-            case ("exited", int(code), bool(survivors)):
+            case ("exited", code, survivors):
                 _settle(self._exited, Exited(Exit(code=code) if code >= 0 else Exit(signal=-code), survivors))
-            case ("failed", number, str(text)):
+            case ("failed", number, text):
                 if self._exited and not self._exited.done():
                     self._exited.set_exception(SpawnError(number, text))
-            case ("ended", names, bool(clean)):
+            case ("ended", names, clean):
                 self.usable = self.usable and clean
                 _settle(self._ended, Ended(tuple(names), clean))
             case _:

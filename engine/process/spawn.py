@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
 
 # spawn.h of glibc and musl.
 _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
@@ -22,8 +21,8 @@ _SIGNALS_BYTES = 128  # of a sigset_t
 class Spawner:
     """Starts programs in sessions of their own, with every signal at its default and none blocked."""
 
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None)
+    def __init__(self, libc: ctypes.CDLL) -> None:
+        self._libc = libc
         self._attributes = ctypes.create_string_buffer(_ATTRIBUTES_BYTES)
         self._check(self._libc.posix_spawnattr_init(self._attributes))
         flags = ctypes.c_short(_SETSIGDEF | _SETSIGMASK | _SETSID)
@@ -36,7 +35,7 @@ class Spawner:
         # By the numbers of the descriptors, which are nearly always the same.
         self._actions: dict[tuple[int, ...], ctypes.Array[ctypes.c_char]] = {}
 
-    def __call__(self, argv: Sequence[bytes], env: Sequence[bytes], stdio: tuple[int, ...]) -> int:
+    def __call__(self, argv: list[bytes], env: list[bytes], stdio: tuple[int, ...]) -> int:
         """The process's id. `argv[0]` is a path, `env` is `name=value` each; see texts.py. `stdio` become 0, 1, 2 and
         so on; every other descriptor has to be close-on-exec. Raises OSError when the kernel refuses."""
         actions = self._actions.get(stdio) or self._actions_for(stdio)
@@ -62,5 +61,5 @@ class Spawner:
             raise OSError(error, os.strerror(error), *([] if path is None else [os.fsdecode(path)]))
 
 
-def _pointers(texts: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
+def _pointers(texts: list[bytes]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * (len(texts) + 1))(*texts)

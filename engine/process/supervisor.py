@@ -5,35 +5,39 @@ child subreaper, and ends everything below it when a run ends, when it is told t
 its socket then closes, however the worker died. The nursery is a subreaper too, so that the tree of a slot that
 was killed falls to the nursery, which ends it.
 
-Runs in an interpreter of its own without site-packages; imports nothing but the standard library and its two
-neighbours, because its memory is paid once for each slot.
+Runs in an interpreter of its own without site-packages; imports nothing but its neighbours and modules of the standard
+library that are written in C, because its memory is paid for each slot: every page with something that a slot uses.
 """
 
 from __future__ import annotations
 
+import _socket as socket  # what `socket` makes its enums of
 import ctypes
 import gc
 import mmap
 import os
 import select
-import signal
-import socket
 import sys
 import time
-from typing import Any
 
 from engine.process import texts, tree, wire
 from engine.process.spawn import Spawner
 
+TYPE_CHECKING = False  # `typing` would take a megabyte
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what `signal` makes its enums of
+
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PR_SET_NAME = 15
 _SIGNALS_LONGS = 16  # at least what a sigset_t has
-_ALL_SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
 # Rounds of killing before the worker is told that something does not die; each lasts 20 ms at the most.
 _ROUNDS_BEFORE_REPORT = 300
 _LAST_MOMENT_MS = 30
 # A tree whose time is over is killed again and again, a generation each time, until nothing is left of it.
 _LAPSED_AGAIN_S = 0.01
+_REHEARSALS = 10  # the interpreter rewrites what has run eight times
 _SIGNALFD_BYTES = 128  # one signalfd_siginfo: of one signal, one is pending at the most
 
 
@@ -44,21 +48,24 @@ def main(control_fd: int, *held: int) -> None:
     os.setsid()  # a Ctrl-C at the worker's terminal is for the worker to answer
     os.umask(0o077)
     os.chdir("/")
-    _adopt_orphans()
-    _name("penstock-nurse")
-    wakeup = _wake_on_sigchld()
+    libc = ctypes.CDLL(None, use_errno=True)
+    spawner = Spawner(libc)
+    _rehearse(libc, spawner)
+    _adopt_orphans(libc)
+    _name(libc, b"penstock-nurse")
+    wakeup = _wake_on_sigchld(libc)
+    control = socket.socket(fileno=control_fd)
     gc.freeze()
-    _nurse(socket.socket(fileno=control_fd), wakeup)
+    _nurse(libc, control, spawner, wakeup)
     os._exit(0)  # who waits for us does not wait for the interpreter to clear up
 
 
-def _nurse(control: socket.socket, wakeup: int) -> None:
+def _nurse(libc: ctypes.CDLL, control: socket.socket, spawner: Spawner, wakeup: int) -> None:
     slots: dict[int, int] = {}  # the number of each by its process
     asked: dict[int, int] = {}  # descriptors that are closed once nothing of the slot with that number is left
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
-    spawner = Spawner()
     orphaned = False
     while not orphaned or _reap_slots(slots):
         ready = {fd for fd, _ in poll.poll()}
@@ -68,7 +75,7 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
         if control.fileno() in ready:
             message, fds = wire.receive(control)
             match message:
-                case ("slot", int(number)):
+                case ("slot", number):
                     try:
                         pid = os.fork()
                     except OSError:  # no more processes are allowed; the worker sees its end of the socket close
@@ -78,11 +85,11 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
                         control.close()
                         for fd in (wakeup, *asked.values()):
                             os.close(fd)
-                        _Slot(socket.socket(fileno=fds[0]), spawner).serve()
+                        _Slot(libc, socket.socket(fileno=fds[0]), spawner).serve()
                         os._exit(0)
                     slots[pid] = number
                     os.close(fds[0])
-                case ("ended", int(number)):
+                case ("ended", number):
                     asked[number] = fds[0]
                     _reap_slots(slots)
                 case _:
@@ -93,6 +100,22 @@ def _nurse(control: socket.socket, wakeup: int) -> None:
         if asked and all(pid in slots for pid in tree.children()):
             for number in set(asked).difference(slots.values()):
                 os.close(asked.pop(number))
+
+
+def _rehearse(libc: ctypes.CDLL, spawner: Spawner) -> None:
+    """Runs that come to nothing: what the interpreter writes down at the first ones is then shared by all slots."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    here = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
+    slot = _Slot(libc, theirs, spawner)
+    try:
+        for _ in range(_REHEARSALS):
+            wire.send(ours, ("run", b"/", b"A=B", None), (here, here))  # a folder is no program
+    except OSError:
+        pass  # too many descriptors are on their way at the moment: less is shared
+    ours.shutdown(socket.SHUT_WR)
+    slot.serve()
+    for fd in (slot.wakeup, here):
+        os.close(fd)
 
 
 def _reap_slots(slots: dict[int, int]) -> bool:
@@ -134,16 +157,16 @@ class _Slot:
     written or somebody has ended: each time that it wakes up costs more than all that it then does.
     """
 
-    def __init__(self, sock: socket.socket, spawner: Spawner) -> None:
-        _adopt_orphans()
-        _name("penstock-slot")
+    def __init__(self, libc: ctypes.CDLL, sock: socket.socket, spawner: Spawner) -> None:
+        _adopt_orphans(libc)
+        _name(libc, b"penstock-slot")
         self._sock = sock
         self._number = sock.fileno()
         self._spawner = spawner
-        self._wakeup = _wake_on_sigchld()
+        self.wakeup = _wake_on_sigchld(libc)
         self._poll = select.poll()
         self._poll.register(self._number, select.POLLIN)
-        self._poll.register(self._wakeup, select.POLLIN)
+        self._poll.register(self.wakeup, select.POLLIN)
         # Nothing but the pages that messages come into is ever taken from the machine.
         self._buffer = memoryview(mmap.mmap(-1, wire.MOST_BYTES, flags=mmap.MAP_PRIVATE))
 
@@ -194,7 +217,7 @@ class _Slot:
         """Until nothing is left of the run. False: the worker is gone before."""
         while True:
             for fd, _ in self._poll.poll(self._mind_deadline(run)):
-                if fd == self._wakeup:
+                if fd == self.wakeup:
                     os.read(fd, _SIGNALFD_BYTES)
                     if self._collect(run):
                         return True
@@ -219,7 +242,7 @@ class _Slot:
             run.deadline_s = time.monotonic() + left_s
         return int(left_s * 1000) + 1
 
-    def _obey(self, run: _Run, message: tuple[Any, ...]) -> bool:
+    def _obey(self, run: _Run, message: wire.Message) -> bool:
         """True when nothing is left of the run after that."""
         match message:
             case ("alive", until_s):
@@ -294,24 +317,22 @@ def _end(sock: socket.socket) -> None:
     wire.send(sock, ("ended", names, clean))
 
 
-def _adopt_orphans() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
+def _adopt_orphans(libc: ctypes.CDLL) -> None:
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def _name(name: str) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+def _name(libc: ctypes.CDLL, name: bytes) -> None:
+    libc.prctl(_PR_SET_NAME, name, 0, 0, 0)
 
 
-def _wake_on_sigchld() -> int:
+def _wake_on_sigchld(libc: ctypes.CDLL) -> int:
     """A descriptor that becomes readable after a child has ended; made anew after a fork.
 
     A signal that is blocked and read wakes us up once; one that the interpreter handles, twice.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
     mask = (ctypes.c_ulong * _SIGNALS_LONGS)(1 << (signal.SIGCHLD - 1))
-    libc = ctypes.CDLL(None, use_errno=True)
     fd = int(libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
     if fd < 0:
         raise OSError(ctypes.get_errno(), "signalfd")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+
+TYPE_CHECKING = False  # a supervisor reads this file, too: `typing` would take a megabyte there
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def words(argv: Iterable[str]) -> bytes:

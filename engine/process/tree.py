@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
+
+TYPE_CHECKING = False  # `typing` would take a megabyte in a supervisor
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what `signal` makes its enums of
 
 
 def children() -> list[int]:
