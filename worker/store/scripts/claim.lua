@@ -2,8 +2,8 @@
 --   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or '', step or ''}
 --    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
 local function startable(new)
-  local limit = start_limit(new)
-  return not (new.due and tonumber(new.due) > NOW) and not (limit and limit <= NOW)
+  local limit, only = start_limit(new), addressee(new)
+  return not (new.due and tonumber(new.due) > NOW) and not (limit and limit <= NOW) and not (only and only ~= ARGV[2])
 end
 
 local id, worker, claim, lease, limits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
