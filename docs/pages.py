@@ -106,7 +106,9 @@ def _store() -> str:
         f"Of the hash `{keys.WORKFLOW_RUN.name}`.",
         _table(["field", "holds"], ([f"`{short}`", name] for name, short in keys.WORKFLOW_RUN_FIELDS.items())),
         "## Fields of an event",
-        ", ".join(f"`{name}`" for name in keys.EVENT_FIELDS),
+        f"Of an entry of `{keys.EVENTS.name}`, in its one field `{keys.EVENT}`, separated by blanks: "
+        + ", ".join(f"`{name}`" for name in keys.EVENT_FIELDS)
+        + ". Entries of older versions have a field for each.",
         "## Entries of a live log",
         (live_log_entry.__doc__ or "").strip(),
     )

@@ -61,10 +61,9 @@ local function relist(task, status)
   list(task, status)
 end
 
--- Always the same fields in the same order: a stream then stores their names once.
 local function event(kind, task, run, status, reason, worker)
-  redis.call('XADD', KEY.events, 'MAXLEN', '~', LIMIT.events_kept, '*', 'kind', kind, 'task', task.id,
-    'script', task.script, 'run', run, 'status', status, 'reason', reason or '', 'worker', worker or '')
+  redis.call('XADD', KEY.events, 'MAXLEN', '~', LIMIT.events_kept, '*', 'e', kind .. ' ' .. task.id .. ' ' .. task.script
+    .. ' ' .. run .. ' ' .. status .. ' ' .. (worker or '') .. ' ' .. (reason or ''))
 end
 
 -- What a publisher needs of a pending run that has waited so long for its claim; 0 when it had no message yet.
