@@ -23,7 +23,7 @@ elseif new and not same(task, new) then
 end
 -- A message can only ask for the script that the task was made for.
 if script ~= '' and task.script ~= script then return {'conflict', task.status} end
-if FINAL[task.status] then return {'final', task.status} end
+if final(task.status) then return {'final', task.status} end
 
 local token, payload
 if task.status == 'running' then
@@ -58,7 +58,7 @@ else
     list(task, 'running')
   else
     redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
-      F.claimed, int(NOW))
+      F.claimed, NOW_TEXT)
     redis.call('ZREM', KEY.hints, id)
     relist(task, 'running')
   end
