@@ -100,13 +100,16 @@ def _store() -> str:
         f"Of the hash `{keys.TASK.name}`. A field named by a number is the ended run of that number.",
         _table(["field", "holds"], ([f"`{short}`", name] for name, short in keys.FIELDS.items())),
         "## Fields of an ended run",
-        "Of the JSON object in the field with its number. Absent fields have their default.",
+        "Of the JSON object in the field with its number. Absent fields have their default, or are the task's: the "
+        "creation of run 0, the end of the last run, the position as the token, the creation of a run as its claim.",
         _table(["field", "holds"], ([f"`{short}`", name] for name, short in keys.RUN_FIELDS.items())),
         "## Fields of a workflow run",
         f"Of the hash `{keys.WORKFLOW_RUN.name}`.",
         _table(["field", "holds"], ([f"`{short}`", name] for name, short in keys.WORKFLOW_RUN_FIELDS.items())),
         "## Fields of an event",
-        ", ".join(f"`{name}`" for name in keys.EVENT_FIELDS),
+        f"Of an entry of `{keys.EVENTS.name}`, in its one field `{keys.EVENT}`, separated by blanks: "
+        + ", ".join(f"`{name}`" for name in keys.EVENT_FIELDS)
+        + ". Entries of older versions have a field for each.",
         "## Entries of a live log",
         (live_log_entry.__doc__ or "").strip(),
     )

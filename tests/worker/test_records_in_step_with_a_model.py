@@ -229,8 +229,9 @@ class Steps(RuleBasedStateMachine):
 
     def _resolve(self, number: int, status: Status, next_run: bool, delay_s: int) -> None:
         expected = self.model.resolve(number, status, next_run, delay_s > 0)
+        end, limited = Resolution(status), bool(self.model.throttled)
         answer = self.play(
-            self.records.resolve(self.claims[number], Resolution(status), next_run=next_run, delay_s=delay_s)
+            self.records.resolve(self.claims[number], end, next_run=next_run, delay_s=delay_s, limited=limited)
         )
         assert (answer.outcome, answer.next_run, self.handed_out(answer.publish)) == expected
 

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis
 
 from tests.worker.test_records import prune
+from worker.embedded import Embedded
 from worker.model.answers import Claimed
 from worker.model.overview import Span
 from worker.model.status import Status
@@ -144,6 +146,33 @@ def test_events_are_waited_for_and_resumed_by_id(play: Play) -> None:
         for hostile in ("", "$", "x", "1-2-3", "1\n"):
             with pytest.raises(InvalidName):
                 await records.events(hostile)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("reason", ["a b  c", " ", "x\ny", "completed w@h exit-code", "é\x00", ""])
+def test_a_reason_with_blanks_is_read_from_an_event_as_it_is(play: Play, reason: str) -> None:
+    async def scene(records: Records) -> None:
+        await records.register(new("t1"))
+        answer = await records.claim("t1", "worker@host", 60)
+        assert isinstance(answer, Claimed)
+        await records.resolve(answer.claim, Resolution(Status.EXCEPTION, reason), limited=False)
+        event = (await records.events("0", block_ms=None))[-1]
+        assert (event.kind, event.task_id, event.script, event.run) == ("resolved", "t1", "sign-file", 0)
+        assert (event.status, event.worker, event.reason) == (Status.EXCEPTION, "worker@host", reason or None)
+
+    play(scene)
+
+
+def test_events_of_older_versions_are_read(store: Embedded, play: Play) -> None:
+    fields = {"kind": "resolved", "task": "t0", "script": "sign-file", "run": "2", "status": "failed"}
+    with redis.Redis.from_url(store.url, protocol=2) as client:
+        client.xadd("penstock:events", fields | {"reason": "exit-code", "worker": ""})
+
+    async def scene(records: Records) -> None:
+        (event,) = await records.events("0", block_ms=None)
+        assert (event.kind, event.task_id, event.script, event.run) == ("resolved", "t0", "sign-file", 2)
+        assert (event.status, event.reason, event.worker) == (Status.FAILED, "exit-code", None)
 
     play(scene)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.worker.test_records import DONE, claimed, new, task
 from worker.embedded import Embedded
-from worker.model.answers import Claimed, Refusal, Registered
+from worker.model.answers import Claimed, Refusal, Refused, Registered
 from worker.model.listing import TaskFilter
 from worker.model.status import Status
 from worker.model.target import Target, queue_of
@@ -57,6 +57,18 @@ def play(store: Embedded) -> Callable[[Callable[[Stage], Any]], None]:
 
 
 Play = Callable[[Callable[[Stage], Any]], None]
+
+
+def test_a_claim_that_makes_a_task_of_another_worker_leaves_it_pending(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        theirs = await stage.records.claim("t1", "w1", 60, new(queue=queue_of("w2")))
+        assert isinstance(theirs, Refused) and theirs.refusal is Refusal.BUSY
+        assert (await task(stage.records)).status == Status.PENDING
+        granted = await claimed(stage.records, worker="w2")
+        await stage.records.resolve(granted.claim, DONE, limited=False)
+        assert (await task(stage.records)).status == Status.COMPLETED
+
+    play(scene)
 
 
 def test_each_worker_gets_a_task_of_its_own_and_they_have_one_that_stands_for_them(play: Play) -> None:

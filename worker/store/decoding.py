@@ -24,6 +24,9 @@ class _Hash:
         value = self._values.get(FIELDS[name].encode())
         return None if value is None else value.decode("utf-8", "replace")
 
+    def has(self, name: str) -> bool:
+        return self._values.get(FIELDS[name].encode()) is not None
+
     def need(self, name: str) -> str:
         value = self.get(name)
         assert value is not None, name
@@ -110,22 +113,26 @@ def _runs(fields: _Hash) -> list[tuple[Run, bool]]:
     for number in range(newest + 1):
         ended = fields.ended(number)
         if ended is not None:
-            runs.append(_ended(number, ended))
+            runs.append(_ended(number, ended, fields))
     if status not in FINAL:
+        created, worker = fields.number("run_created" if fields.has("run_created") else "created"), fields.get("worker")
         current = Run(
             number=newest,
             status=status,
-            worker=fields.get("worker"),
-            created_at=fields.number("run_created"),
-            claimed_at=fields.number("claimed"),
+            worker=worker,
+            created_at=created,
+            claimed_at=fields.number("claimed") if worker is None or fields.has("claimed") else created,
         )
         runs.append((current, False))
     return runs
 
 
-def _ended(number: int, value: bytes) -> tuple[Run, bool]:
+def _ended(number: int, value: bytes, fields: _Hash) -> tuple[Run, bool]:
+    """A run that has ended. What it has in common with its task, the end of a run does not repeat."""
     found: dict[str, Any] = {_ENDED[short]: entry for short, entry in json.loads(value).items()}
-    duration_ms, claimed, finished = found.get("duration_ms"), found.get("claimed"), found["finished"]
+    created = found["created"] if "created" in found else int(fields.need("created"))
+    finished = found["finished"] if "finished" in found else int(fields.need("finished"))
+    duration_ms, claimed = found.get("duration_ms"), found.get("claimed", created if "worker" in found else None)
     started = None
     if duration_ms is not None and claimed is not None:
         # Two clocks: the worker's stop watch and the store's calendar. It did not start before it was
@@ -139,7 +146,7 @@ def _ended(number: int, value: bytes) -> tuple[Run, bool]:
         worker=found.get("worker"),
         exit_code=found.get("exit_code"),
         signal=found.get("signal"),
-        created_at=found["created"],
+        created_at=created,
         claimed_at=claimed,
         started_at=started,
         finished_at=finished,

@@ -154,7 +154,7 @@ EVENTS = Key(
     "stream",
     "register, claim, resolve, cancel, sweep",
     "the newest entries, about ten thousand",
-    "every change of a record; fields: EVENT_FIELDS",
+    "every change of a record; in its one field: EVENT_FIELDS",
 )
 LOG = Key(
     f"{ROOT}log:<task>:<run>",
@@ -476,7 +476,8 @@ FIELDS = {
     "children": "z",  # `worker=id of its task`, separated by blanks
     "left": "L",  # how many of them have not ended
     "good": "G",  # how many of them have completed
-    # Of the newest run, while it has not ended:
+    # Of the newest run, while it has not ended. Run 0 was created with its task. Of a run that was claimed as its task
+    # was made, the token is the position, and the time of the claim that of the creation; it has no fields for them.
     "run_created": "b",
     "worker": "w",
     "token": "k",
@@ -484,7 +485,8 @@ FIELDS = {
     "claimed": "g",
 }
 # Of an ended run, in the JSON that the field with its number holds. "token" is 0 unless the run's worker
-# ended it.
+# ended it. Left out are a token that is the position of the task, a creation that is the task's (of run 0), a claim at
+# the creation (where there is a worker), and an end that is the task's (of the last run of a final task).
 RUN_FIELDS = {
     "token": "k",
     "created": "b",
@@ -573,7 +575,10 @@ WORKFLOW_RUN_FIELDS = {
     "cancel": "x",  # JSON: who asked for the end, when and why
     "rerun_of": "o",
 }
-EVENT_FIELDS = ("kind", "task", "script", "run", "status", "reason", "worker")
+# In this order, separated by blanks, in the one field EVENT of an entry: a field for each cost the store a tenth of
+# what a task does. Only the last may have blanks itself. Entries of older versions have a field for each.
+EVENT = "e"
+EVENT_FIELDS = ("kind", "task", "script", "run", "status", "worker", "reason")
 
 _SCRIPT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _WORKFLOW = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")

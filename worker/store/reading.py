@@ -15,7 +15,7 @@ from worker.store import decoding
 from worker.store.connect import BLOCK_MS
 from worker.store.errors import InvalidName, store_errors
 from worker.store.hashes import read_hashes
-from worker.store.keys import EVENTS, FIELDS, script_key, status_key, task_key
+from worker.store.keys import EVENT, EVENT_FIELDS, EVENTS, FIELDS, script_key, status_key, task_key
 from worker.store.summaries import read_summaries
 
 PAGE_LIMIT = 1000
@@ -117,7 +117,11 @@ async def read_events(redis: Redis, after: str, block_ms: int | None, count: int
 
 
 def _event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
-    found = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+    if (text := fields.get(EVENT.encode())) is not None:
+        parts = text.decode("utf-8", "replace").split(" ", len(EVENT_FIELDS) - 1)
+        found = dict(zip(EVENT_FIELDS, parts, strict=True))
+    else:  # of an older version
+        found = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
     return Event(
         id=entry_id.decode(),
         kind=found["kind"],

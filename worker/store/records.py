@@ -39,7 +39,7 @@ from worker.store.errors import StoreError, store_errors
 from worker.store.history import read_history
 from worker.store.keys import checked_id, checked_script, checked_worker, payload_key
 from worker.store.live_log_entry import Entry
-from worker.store.script import Script, StoreLimits
+from worker.store.script import STATUS, TASKS, Script, StoreLimits
 from worker.store.summaries import read_summaries
 
 
@@ -48,14 +48,14 @@ class Records:
 
     def __init__(self, redis: Redis, limits: StoreLimits = StoreLimits()) -> None:
         self._redis = redis
-        self._register = Script(redis, "register", limits)
-        self._claim = Script(redis, "claim", limits, "waiting")
+        self._register = Script(redis, "register", limits, *TASKS)
+        self._claim = Script(redis, "claim", limits, "at_once", *TASKS, "waiting")
         self._renew = Script(redis, "renew", limits)
-        self._resolve = Script(redis, "resolve", limits, "waiting")
-        self._cancel = Script(redis, "cancel", limits)
-        self._sweep = Script(redis, "sweep", limits, "waiting")
+        self._resolve = Script(redis, "resolve", limits, STATUS, "ending", "for_good", "tasks", "waiting")
+        self._cancel = Script(redis, "cancel", limits, *TASKS)
+        self._sweep = Script(redis, "sweep", limits, *TASKS, "waiting")
         self._prunable = Script(redis, "prunable", limits)
-        self._forget = Script(redis, "forget", limits)
+        self._forget = Script(redis, "forget", limits, *TASKS)
 
     async def register(self, new: NewTask) -> Registration:
         """Record a task with its run 0 pending.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -165,13 +165,21 @@ class StoreLimits(Struct, frozen=True):
     letter_bytes: int = 256 * 1024 * 1024
 
 
+# Before those that change tasks.
+STATUS = "status"
+TASKS = (STATUS, "ending", "tasks")
+
+
 class Script:
-    """The file `scripts/<name>.lua` behind the transition table, the common prelude, and what else it needs."""
+    """The file `scripts/<name>.lua` behind the clock and the parts that it needs, in their order.
+
+    Each part is a file there, but STATUS: that is the transition table.
+    """
 
     def __init__(self, redis: Redis, name: str, limits: StoreLimits, *needs: str) -> None:
         # Below evalsha(), which converts nothing that a script answers and costs more.
         self._send: Callable[..., Awaitable[Any]] = redis.execute_command
-        self._text = _filled(_tables() + "".join(_source(part) for part in ("prelude", *needs, name)), limits)
+        self._text = _filled("".join(_source(part) for part in ("clock", *needs, name)), limits)
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, *arguments: Argument) -> Any:
@@ -187,17 +195,26 @@ class Script:
 
 @cache
 def _source(name: str) -> str:
+    if name == STATUS:
+        return _status()
     return files("worker.store").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _tables() -> str:
-    """The transition table as Lua, so that there is one of it."""
-    following = ", ".join(
-        f"{status.value} = {{{', '.join(f'{after.value} = true' for after in sorted(allowed))}}}"
-        for status, allowed in sorted(TRANSITIONS.items())
+def _status() -> str:
+    """The transition table as Lua, so that there is one of it. Comparisons: a table would be built at every call."""
+
+    def is_one(name: str, statuses: Iterable[Status]) -> str:
+        return "(" + " or ".join(f"{name} == '{status.value}'" for status in sorted(statuses)) + ")"
+
+    allowed = " or ".join(
+        f"(from == '{status.value}' and {is_one('to', after)})"
+        for status, after in sorted(TRANSITIONS.items())
+        if after
     )
-    final = ", ".join(f"{status.value} = true" for status in sorted(FINAL))
-    return f"local NEXT = {{{following}}}\nlocal FINAL = {{{final}}}\n"
+    return (
+        f"local function final(status) return {is_one('status', FINAL)} end\n"
+        f"local function allowed(from, to) return {allowed} end\n"
+    )
 
 
 def _filled(text: str, limits: StoreLimits) -> str:
@@ -206,7 +223,10 @@ def _filled(text: str, limits: StoreLimits) -> str:
     An unknown one is a KeyError.
     """
     values = {
-        "KEY": {name: f"'{key.prefix}'" for name, key in _KEYS.items()},
+        "KEY": {
+            **{name: f"'{key.prefix}'" for name, key in _KEYS.items()},
+            "running": f"'{BY_STATUS.prefix}{Status.RUNNING.value}'",
+        },
         "F": {name: f"'{field}'" for name, field in FIELDS.items()},
         "WF": {name: f"'{field}'" for name, field in WORKFLOW_RUN_FIELDS.items()},
         "LETTER": {name: f"'{field}'" for name, field in LETTER_FIELDS.items()},

@@ -14,7 +14,7 @@ from worker.model.task import ChildTask, NewTask
 from worker.store import encoding
 from worker.store.keys import checked_id
 from worker.store.records import hints_of
-from worker.store.script import Script, StoreLimits
+from worker.store.script import TASKS, Script, StoreLimits
 from worker.store.workers import checked_name
 
 # As the scripts' asked() takes them.
@@ -32,7 +32,7 @@ class Targets:
     """For one event loop. Every call may be made twice. Raises StoreError."""
 
     def __init__(self, redis: Redis, limits: StoreLimits = StoreLimits()) -> None:
-        self._address = Script(redis, "address", limits)
+        self._address = Script(redis, "address", limits, *TASKS)
 
     async def address(
         self, new: NewTask, target: Target, children: Sequence[ChildTask], *, start_within_s: float | None

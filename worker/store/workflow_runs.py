@@ -38,7 +38,7 @@ from worker.store.keys import (
 )
 from worker.store.reading import POSITION
 from worker.store.records import hints_of
-from worker.store.script import Script, StoreLimits
+from worker.store.script import TASKS, Script, StoreLimits
 
 PAGE_LIMIT = 200
 # Who was given a run to advance has so long before somebody else is.
@@ -65,7 +65,7 @@ class WorkflowRuns:
     def __init__(self, redis: Redis, limits: StoreLimits = StoreLimits()) -> None:
         self._redis = redis
         self._start = Script(redis, "workflow_start", limits)
-        self._advance = Script(redis, "workflow_advance", limits)
+        self._advance = Script(redis, "workflow_advance", limits, *TASKS)
         self._cancel = Script(redis, "workflow_cancel", limits)
         self._due = Script(redis, "workflow_due", limits)
         self._prune = Script(redis, "workflow_prune", limits)

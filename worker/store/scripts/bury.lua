@@ -5,12 +5,12 @@ local last = redis.call('HGET', key, LETTER.call)
 -- The same call again, after its answer was lost on the way.
 if last == call then return end
 if last then
-  redis.call('HSET', key, LETTER.call, call, LETTER.last_at, int(NOW), LETTER.reason, ARGV[4], LETTER.source, ARGV[5])
+  redis.call('HSET', key, LETTER.call, call, LETTER.last_at, NOW_TEXT, LETTER.reason, ARGV[4], LETTER.source, ARGV[5])
   redis.call('HINCRBY', key, LETTER.times, 1)
   return
 end
 local position = tick()
-redis.call('HSET', key, LETTER.at, int(NOW), LETTER.last_at, int(NOW), LETTER.times, 1, LETTER.call, call,
+redis.call('HSET', key, LETTER.at, NOW_TEXT, LETTER.last_at, NOW_TEXT, LETTER.times, 1, LETTER.call, call,
   LETTER.position, position, LETTER.queue, ARGV[3], LETTER.reason, ARGV[4], LETTER.source, ARGV[5],
   LETTER.size, int(size), LETTER.head, ARGV[7], LETTER.raw, ARGV[8])
 redis.call('ZADD', KEY.letters, position, id)

@@ -5,9 +5,9 @@ local request, body = ARGV[2], ARGV[3]
 local function cancel(id)
   local task = read(id)
   if not task.script then return {'unknown', '', ''} end
-  if FINAL[task.status] then return {'final', task.status, ''} end
+  if final(task.status) then return {'final', task.status, ''} end
   if task.cancel then return {'already', task.status, task.worker or ''} end
-  redis.call('HSET', KEY.task .. id, F.cancel, '{"at":' .. int(NOW) .. ',' .. request)
+  redis.call('HSET', KEY.task .. id, F.cancel, '{"at":' .. NOW_TEXT .. ',' .. request)
   if task.status == 'pending' then
     close('cancelled', task, '0', 'cancelled', 'cancelled', body, false, 0)
     return {'cancelled', 'cancelled', ''}
@@ -22,6 +22,6 @@ local children = answer[1] == 'requested' and redis.call('HGET', KEY.task .. ARG
 if children then
   for child in string.gmatch(children, '=(%S+)') do cancel(child) end
   answer[2] = redis.call('HGET', KEY.task .. ARGV[1], F.status)
-  if FINAL[answer[2]] then answer[1] = 'cancelled' end
+  if final(answer[2]) then answer[1] = 'cancelled' end
 end
 return answer

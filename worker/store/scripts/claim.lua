@@ -2,8 +2,8 @@
 --   -> {granted, run, token, payload, script, queue, retries, about, created, now, deadline or '', cancel or '', step or ''}
 --    | {final | busy | throttled | conflict | duplicate, status} | {unknown} | {lost}
 local function startable(new)
-  local limit = start_limit(new)
-  return not (new.due and tonumber(new.due) > NOW) and not (limit and limit <= NOW)
+  local limit, only = start_limit(new), addressee(new)
+  return not (new.due and tonumber(new.due) > NOW) and not (limit and limit <= NOW) and not (only and only ~= ARGV[2])
 end
 
 local id, worker, claim, lease, limits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -23,7 +23,7 @@ elseif new and not same(task, new) then
 end
 -- A message can only ask for the script that the task was made for.
 if script ~= '' and task.script ~= script then return {'conflict', task.status} end
-if FINAL[task.status] then return {'final', task.status} end
+if final(task.status) then return {'final', task.status} end
 
 local token, payload
 if task.status == 'running' then
@@ -58,7 +58,7 @@ else
     list(task, 'running')
   else
     redis.call('HSET', KEY.task .. id, F.status, 'running', F.worker, worker, F.token, token, F.claim, claim,
-      F.claimed, int(NOW))
+      F.claimed, NOW_TEXT)
     redis.call('ZREM', KEY.hints, id)
     relist(task, 'running')
   end

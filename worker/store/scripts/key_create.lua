@@ -17,9 +17,9 @@ if old ~= '' then
   if is[5] and tonumber(is[5]) < last then last = tonumber(is[5]) end
   redis.call('HSET', key, AK.expires, int(last), AK.replaced_by, id)
 end
-redis.call('HSET', KEY.api_key .. id, AK.digest, ARGV[2], AK.name, name, AK.scopes, scopes, AK.created, int(NOW),
+redis.call('HSET', KEY.api_key .. id, AK.digest, ARGV[2], AK.name, name, AK.scopes, scopes, AK.created, NOW_TEXT,
   AK.made_by, ARGV[7])
 if role ~= '' then redis.call('HSET', KEY.api_key .. id, AK.role, role) end
 if ttl ~= '' then redis.call('HSET', KEY.api_key .. id, AK.expires, int(NOW + tonumber(ttl))) end
-redis.call('ZADD', KEY.api_keys, int(NOW), id)
+redis.call('ZADD', KEY.api_keys, NOW_TEXT, id)
 return {'created', NOW}

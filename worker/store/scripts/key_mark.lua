@@ -3,7 +3,7 @@
 local key = KEY.api_key .. ARGV[1]
 if redis.call('EXISTS', key) == 0 then return 0 end
 if ARGV[2] == 'revoked' then
-  redis.call('HSETNX', key, AK.revoked, int(NOW))
+  redis.call('HSETNX', key, AK.revoked, NOW_TEXT)
 else
   redis.call('HSET', key, AK.used, int(NOW - NOW % tonumber(ARGV[3])))
 end

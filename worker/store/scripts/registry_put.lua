@@ -10,7 +10,7 @@ end
 if mode == 'create' and live then return {'there', number, NOW} end
 if mode ~= 'create' and not live then return {'unknown', number, NOW} end
 number = number + 1
-local value = int(number) .. ':' .. int(NOW) .. ':' .. (mode == 'remove' and '-' or '+') .. ':' .. ARGV[3]
+local value = int(number) .. ':' .. NOW_TEXT .. ':' .. (mode == 'remove' and '-' or '+') .. ':' .. ARGV[3]
 redis.call('HSET', KEY.registry, name, value)
 redis.call('HSET', KEY.registration .. name, int(number), value)
 redis.call('INCR', KEY.registry_version)

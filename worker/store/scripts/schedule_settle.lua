@@ -17,9 +17,9 @@ if slot ~= '' then
 end
 if task ~= '' then
   redis.call('HDEL', key, SF.trouble, SF.trouble_at)
-  redis.call('ZADD', ids, int(NOW), task)
+  redis.call('ZADD', ids, NOW_TEXT, task)
   redis.call('ZREMRANGEBYRANK', ids, 0, int(-1 - tonumber(ARGV[5])))
 else
-  redis.call('HSET', key, SF.trouble, trouble, SF.trouble_at, int(NOW))
+  redis.call('HSET', key, SF.trouble, trouble, SF.trouble_at, NOW_TEXT)
 end
 return 1

@@ -6,11 +6,11 @@ local overdue, rescued, publish = {}, {}, {}
 -- A clock that stepped, or a store that nobody swept for a while (it was away, or all workers were), tells nothing
 -- of how long a claim has not been renewed. What a claim had left at the last sweep it is given again: its worker
 -- then renews it, or ends its command, before anyone else may run the task. And nothing waits as long as a step back.
-local swept = tonumber(redis.call('GET', KEY.swept) or int(NOW))
-redis.call('SET', KEY.swept, int(NOW))
+local swept = tonumber(redis.call('GET', KEY.swept) or NOW_TEXT)
+redis.call('SET', KEY.swept, NOW_TEXT)
 local step = NOW - swept
 if step > LIMIT.unswept_ms then
-  local held = redis.call('ZRANGEBYSCORE', KEY.leases, '(' .. int(swept), int(NOW), 'WITHSCORES')
+  local held = redis.call('ZRANGEBYSCORE', KEY.leases, '(' .. int(swept), NOW_TEXT, 'WITHSCORES')
   for at = 1, #held, 2 do redis.call('ZADD', KEY.leases, int(held[at + 1] + step), held[at]) end
 elseif step < -LIMIT.back_ms then
   -- What is noted for so far ahead was noted before the step, were it not for a time that somebody asked for.
@@ -29,7 +29,7 @@ elseif step < -LIMIT.back_ms then
   end
 end
 
-local late = redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', int(NOW), 'LIMIT', 0, limit)
+local late = redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', NOW_TEXT, 'LIMIT', 0, limit)
 for _, id in ipairs(late) do
   local task = read(id)
   local at = overdue_at(task, task.status)
@@ -46,7 +46,7 @@ for _, id in ipairs(late) do
 end
 
 -- Before the leases, so that a run which is made below is handed out once.
-local due = redis.call('ZRANGEBYSCORE', KEY.hints, '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, limit)
+local due = redis.call('ZRANGEBYSCORE', KEY.hints, '-inf', NOW_TEXT, 'WITHSCORES', 'LIMIT', 0, limit)
 for at = 1, #due, 2 do
   local id = due[at]
   local task = read(id)
@@ -61,7 +61,7 @@ for at = 1, #due, 2 do
   end
 end
 
-local passed = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
+local passed = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', NOW_TEXT, 'LIMIT', 0, limit)
 for _, id in ipairs(passed) do
   local task = read(id)
   if task.status == 'running' then

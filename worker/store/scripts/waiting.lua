@@ -1,4 +1,4 @@
--- The limits of a script over all workers, and the tasks that wait for room. Stands behind the prelude of the scripts
+-- The limits of a script over all workers, and the tasks that wait for room. Stands behind tasks.lua in the scripts
 -- that need it. Limits are text, `<at a time> <starts> <in milliseconds>`, each of them empty for none.
 
 -- In a list of waiting tasks those that were handed out have the time when their message counts as lost as their
@@ -36,7 +36,7 @@ local function started(task, limits)
   local count, period = string.match(limits, ' (%d+) (%d+)$')
   if count then
     local starts = KEY.starts .. task.script
-    redis.call('LPUSH', starts, int(NOW))
+    redis.call('LPUSH', starts, NOW_TEXT)
     redis.call('LTRIM', starts, 0, int(tonumber(count) - 1))
     redis.call('PEXPIRE', starts, period)
   end

@@ -2,7 +2,7 @@
 -- taken, the card of the one that has the name, when that was last heard of
 local name, instance = ARGV[1], ARGV[2]
 local is = heard(name)
-local began = int(NOW)
+local began = NOW_TEXT
 if is and is.instance == instance then
   began = is.began
 elseif is and is.instance ~= ARGV[7] and lives(is) then

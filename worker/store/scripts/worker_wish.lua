@@ -5,6 +5,6 @@ if redis.call('HEXISTS', KEY.worker_beats, name) == 0 then return 0 end
 if ARGV[3] == '' then
   redis.call('HDEL', KEY.worker_wishes, field)
 else
-  redis.call('HSETNX', KEY.worker_wishes, field, int(NOW) .. ' ' .. ARGV[3])
+  redis.call('HSETNX', KEY.worker_wishes, field, NOW_TEXT .. ' ' .. ARGV[3])
 end
 return 1

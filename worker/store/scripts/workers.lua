@@ -14,7 +14,7 @@ end
 
 local function beat(name, instance, every, began, there, pulse)
   redis.call('HSET', KEY.worker_beats, name,
-    instance .. ' ' .. int(NOW) .. ' ' .. every .. ' ' .. began .. ' ' .. there .. ' ' .. pulse)
+    instance .. ' ' .. NOW_TEXT .. ' ' .. every .. ' ' .. began .. ' ' .. there .. ' ' .. pulse)
 end
 
 local function wishes(name)

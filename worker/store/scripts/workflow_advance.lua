@@ -29,15 +29,15 @@ for _, each in ipairs(begun) do
   publish[#publish + 1] = hinted(task, '0', 0)
 end
 redis.call('HINCRBY', key, WF.version, 1)
-redis.call('HSET', key, WF.status, ARGV[3], WF.steps, ARGV[4], WF.changed, int(NOW))
+redis.call('HSET', key, WF.status, ARGV[3], WF.steps, ARGV[4], WF.changed, NOW_TEXT)
 if ARGV[6] == '' then
   redis.call('ZREM', KEY.workflow_due, id)
 else
   redis.call('ZADD', KEY.workflow_due, int(NOW + tonumber(ARGV[6])), id)
 end
 if ARGV[5] == '1' then
-  redis.call('HSET', key, WF.finished, int(NOW))
+  redis.call('HSET', key, WF.finished, NOW_TEXT)
   redis.call('HDEL', key, WF.input)
-  redis.call('ZADD', KEY.workflow_finished, int(NOW), id)
+  redis.call('ZADD', KEY.workflow_finished, NOW_TEXT, id)
 end
 return {'done', publish}

@@ -2,7 +2,7 @@
 --   -> {saved, version} | {there} | {unknown} | {stale, version} | {full}
 local name, who = ARGV[1], ARGV[3]
 local kept = redis.call('HGET', KEY.workflows, name)
-local version, created, by = 0, int(NOW), cjson.encode(who)
+local version, created, by = 0, NOW_TEXT, cjson.encode(who)
 if kept then
   if ARGV[5] == '1' then return {'there'} end
   -- Not decoded: no number of the document may change, nor a list that is empty become an object.
@@ -15,5 +15,5 @@ elseif redis.call('HLEN', KEY.workflows) >= tonumber(ARGV[6]) then
 end
 version = int(tonumber(version) + 1)
 redis.call('HSET', KEY.workflows, name, '{"v":' .. version .. ',"a":' .. created .. ',"b":' .. by .. ',"u":' ..
-  int(NOW) .. ',"w":' .. cjson.encode(who) .. ',"d":' .. ARGV[2] .. '}')
+  NOW_TEXT .. ',"w":' .. cjson.encode(who) .. ',"d":' .. ARGV[2] .. '}')
 return {'saved', version}

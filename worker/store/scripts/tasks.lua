@@ -1,38 +1,15 @@
--- Shared by every script; stands in front of it, behind the tables NEXT and FINAL and the limits. KEY.x, F.x, LIMIT.x,
--- OWN.x and BODY.x are no tables: they are replaced by the quoted prefix of a key, the quoted name of a field, as keys.py
--- has them, a number, what the queues of single workers begin with, and the quoted end of a run, because building tables
--- at every call costs as much as the work itself.
---
--- All clocks are the server's. Nothing is written before everything is checked: a script that fails half way
--- is not rolled back.
+-- What the scripts that change tasks have in common. Stands behind clock.lua and ending.lua.
 
-local TIME = redis.call('TIME')
-local NOW = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
-
--- Numbers up to 2^53 as text; tostring() would round them and use exponents.
-local function int(number)
-  return string.format('%.0f', number)
-end
-
--- Microseconds since the epoch, but never the same twice and never less than before. As a token it stays
--- larger than one that was given before the server lost its last second.
-local function tick()
-  local at = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
-  local last = tonumber(redis.call('GET', KEY.clock) or '0')
-  if at <= last then at = last + 1 end
-  redis.call('SET', KEY.clock, int(at))
-  return int(at)
-end
-
--- The fields of a task that the scripts work with; `script` is false when there is no such task.
+-- The fields of a task that the scripts work with; `script` is false when there is no such task. Run 0 was created with its
+-- task; a run with a worker, but without a token and the time of its claim, was made and claimed in one.
 local function read(id)
   local is = redis.call('HMGET', KEY.task .. id, F.script, F.queue, F.digest, F.about, F.created, F.position,
     F.status, F.run, F.retries, F.cancel, F.run_created, F.due, F.worker, F.token, F.claim, F.claimed,
     F.start_by, F.deadline, F.priority, F.workflow)
   return {
     id = id, script = is[1], queue = is[2], digest = is[3], about = is[4], created = is[5], position = is[6],
-    status = is[7], run = is[8], retries = is[9], cancel = is[10], run_created = is[11], due = is[12],
-    worker = is[13], token = is[14], claim = is[15], claimed = is[16],
+    status = is[7], run = is[8], retries = is[9], cancel = is[10], run_created = is[11] or is[5], due = is[12],
+    worker = is[13], token = is[14] or is[13] and is[6], claim = is[15], claimed = is[16] or is[13] and is[5],
     start_by = is[17], deadline = is[18], priority = is[19], workflow = is[20],
   }
 end
@@ -40,10 +17,6 @@ end
 -- The worker whose alone the task is, by its queue; false when any may run it.
 local function addressee(task)
   return string.sub(task.queue, 1, OWN.length) == OWN.prefix and string.sub(task.queue, OWN.length + 1)
-end
-
-local function allowed(from, to)
-  return NEXT[from] ~= nil and NEXT[from][to] == true
 end
 
 local function list(task, status)
@@ -61,10 +34,9 @@ local function relist(task, status)
   list(task, status)
 end
 
--- Always the same fields in the same order: a stream then stores their names once.
 local function event(kind, task, run, status, reason, worker)
-  redis.call('XADD', KEY.events, 'MAXLEN', '~', LIMIT.events_kept, '*', 'kind', kind, 'task', task.id,
-    'script', task.script, 'run', run, 'status', status, 'reason', reason or '', 'worker', worker or '')
+  redis.call('XADD', KEY.events, 'MAXLEN', '~', LIMIT.events_kept, '*', 'e', kind .. ' ' .. task.id .. ' ' .. task.script
+    .. ' ' .. run .. ' ' .. status .. ' ' .. (worker or '') .. ' ' .. (reason or ''))
 end
 
 -- What a publisher needs of a pending run that has waited so long for its claim; 0 when it had no message yet.
@@ -140,8 +112,8 @@ local function register(id, new, at_once)
   local position = tick()
   local task = {
     id = id, script = new.script, queue = new.queue, digest = new.digest, about = new.about,
-    created = int(NOW), position = position, status = 'pending', run = '0', retries = new.retries,
-    run_created = int(NOW), cancel = false, due = new.due and tonumber(new.due) > NOW and new.due, worker = false,
+    created = NOW_TEXT, position = position, status = 'pending', run = '0', retries = new.retries,
+    run_created = NOW_TEXT, cancel = false, due = new.due and tonumber(new.due) > NOW and new.due, worker = false,
     token = false, claim = false, claimed = false, start_by = new.start_by, deadline = new.deadline,
     priority = new.priority, workflow = new.workflow,
   }
@@ -149,11 +121,11 @@ local function register(id, new, at_once)
   local state = {'pending'}
   if at_once and at_once.worker then
     task.token = position
-    state = {'running', F.worker, at_once.worker, F.token, position, F.claim, at_once.claim, F.claimed, task.created}
+    state = {'running', F.worker, at_once.worker, F.claim, at_once.claim}
   end
   redis.call('HSET', key, F.script, task.script, F.queue, task.queue, F.digest, task.digest,
     F.about, task.about, F.shown, new.shown, F.created, task.created, F.position, position,
-    F.run, '0', F.retries, task.retries, F.run_created, task.created, F.status, unpack(state))
+    F.run, '0', F.retries, task.retries, F.status, unpack(state))
   if task.due then redis.call('HSET', key, F.due, task.due) end
   if task.start_by then redis.call('HSET', key, F.start_by, task.start_by) end
   if task.deadline then redis.call('HSET', key, F.deadline, task.deadline) end
@@ -178,7 +150,7 @@ local function follow(task, delay)
   local run = int(tonumber(task.run) + 1)
   local key = KEY.task .. task.id
   redis.call('HDEL', key, F.worker, F.token, F.claim, F.claimed, F.due)
-  redis.call('HSET', key, F.status, 'pending', F.run, run, F.run_created, int(NOW),
+  redis.call('HSET', key, F.status, 'pending', F.run, run, F.run_created, NOW_TEXT,
     F.retries, int(math.max(0, tonumber(task.retries) - 1)))
   if delay > 0 then
     redis.call('HSET', key, F.due, int(NOW + delay))
@@ -198,7 +170,7 @@ local function wake(task)
   local id = string.match(task.workflow, '^[^ ]+')
   if redis.call('HEXISTS', KEY.workflow_run .. id, WF.version) == 0 then return end
   redis.call('HINCRBY', KEY.workflow_run .. id, WF.version, 1)
-  redis.call('ZADD', KEY.workflow_due, int(NOW), id)
+  redis.call('ZADD', KEY.workflow_due, NOW_TEXT, id)
 end
 
 -- A task that stands for those of several workers ends with the last of them: written together with that end, so that
@@ -230,14 +202,14 @@ end
 local function finish(task, status, ended)
   local key = KEY.task .. task.id
   redis.call('HDEL', key, F.run_created, F.worker, F.token, F.claim, F.claimed, F.due)
-  redis.call('HSET', key, task.run, ended, F.status, status, F.finished, int(NOW))
+  redis.call('HSET', key, task.run, ended, F.status, status, F.finished, NOW_TEXT)
   redis.call('UNLINK', KEY.payload .. task.id)
   if not task.worker then
     redis.call('ZREM', KEY.hints, task.id)
     redis.call('ZREM', KEY.waiting .. task.script, task.id)
   end
   watch(task, status)
-  redis.call('ZADD', KEY.finished .. task.script, int(NOW), task.id)
+  redis.call('ZADD', KEY.finished .. task.script, NOW_TEXT, task.id)
   redis.call('SADD', KEY.finished_scripts, task.script)
   relist(task, status)
   if task.workflow then wake(task) end
@@ -249,25 +221,16 @@ end
 -- (and its number returned), or the task is final; it is, too, when the next run could not start in time. `live`: fields
 -- of an entry that is the whole live log.
 function close(kind, task, token, status, reason, body, more, delay, live)
-  local ended = '{"k":' .. token .. ',"b":' .. task.run_created .. ',"f":' .. int(NOW)
-  if task.worker then
-    ended = ended .. ',"g":' .. task.claimed .. ',"w":' .. cjson.encode(task.worker)
-  end
-  ended = ended .. ',' .. body
+  local limit = more and start_limit(task)
+  local again = more and not (limit and limit <= NOW + delay)
+  local ended = ended_run(task.run, token, task.position, task.run_created, task.worker and task.claimed, task.worker,
+    not again, body)
   -- First, because it needs no memory: a server that is full refuses what needs some unless the script has begun to write,
   -- and an end gives back more than it takes.
   redis.call('ZREM', KEY.leases, task.id)
   event(kind, task, task.run, status, reason, task.worker)
-  -- Only where somebody wrote or reads the live log.
-  local log = KEY.log .. task.id .. ':' .. task.run
-  if redis.call('EXISTS', log) == 1 then
-    -- For who reads. It is refused where something was written already.
-    if live and #live > 0 then redis.pcall('XADD', log, '1-0', unpack(live)) end
-    redis.call('XADD', log, '*', 'e', status)
-    redis.call('EXPIRE', log, addressee(task) and LIMIT.sent_log_kept_s or LIMIT.log_kept_s)
-  end
-  local limit = more and start_limit(task)
-  if more and not (limit and limit <= NOW + delay) then
+  end_log(task.id, task.run, status, addressee(task) and LIMIT.sent_log_kept_s or LIMIT.log_kept_s, live)
+  if again then
     redis.call('HSET', KEY.task .. task.id, task.run, ended)
     return follow(task, delay)
   end
