@@ -19,7 +19,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 from worker.store.connect import BACKOFF_BASE_S, BACKOFF_CAP_S, RETRIES, SOCKET_TIMEOUT_S
 
 # What a worker asks for on the way of a task: never blocks, may be asked twice, and its answer needs no conversion.
-PIPED = frozenset({"EVALSHA", "EVAL", "XADD", "EXPIRE", "LREM"})
+PIPED = frozenset({"EVALSHA", "EVAL", "XADD", "EXPIRE"})
 
 
 class PipedRedis(Redis):

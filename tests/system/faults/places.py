@@ -35,7 +35,9 @@ PLACES = {
     "after resolve, before the answer": Place(
         lambda proxy, task: proxy.hold_reply("EVALSHA", task, "completed"), (DONE,), 1
     ),
-    "before the acknowledgement": Place(lambda proxy, task: proxy.hold_request("LREM", task), (DONE,), 1),
+    "before the acknowledgement": Place(
+        lambda proxy, task: proxy.hold_request("EVALSHA", "penstock:inflight:", task), (DONE,), 1
+    ),
 }
 
 
