@@ -143,6 +143,52 @@ def test_a_call_can_be_cancelled_at_any_moment(store: Embedded, kind: type[Redis
     asyncio.run(scene())
 
 
+def blmove(redis: PipedRedis, source: str) -> asyncio.Future[object]:
+    return asyncio.ensure_future(redis.blmove(source, "moved", 4, "RIGHT", "LEFT"))
+
+
+def test_who_blocks_holds_up_nobody_and_keeps_its_connection(store: Embedded) -> None:
+    async def scene(redis: PipedRedis) -> None:
+        for turn in range(3):
+            waiting = {name: blmove(redis, name) for name in ("one", "two")}
+            assert await echo(redis, "meanwhile") == b"meanwhile"
+            for name, call in waiting.items():
+                await redis.lpush(name, f"{name} {turn}")
+                assert await call == f"{name} {turn}".encode()
+        assert clients(await redis.client_list()) == 4  # two that block, the one for all, and the one that asks this
+        assert await redis.blmove("one", "moved", 0.01, "RIGHT", "LEFT") is None
+
+    play(store, scene)
+
+
+def test_a_blocked_call_that_is_cancelled_leaves_nothing_for_the_next(store: Embedded) -> None:
+    async def scene(redis: PipedRedis) -> None:
+        for steps in range(20):
+            call = blmove(redis, "first")
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait({call})
+        # What is handed to a call that is gone is where the call would have moved it.
+        await redis.lpush("first", "lost")
+        await redis.lpush("second", "found")
+        assert await blmove(redis, "second") == b"found"
+
+    play(store, scene)
+
+
+def test_a_blocked_call_whose_connection_breaks_blocks_on_another(store: Embedded) -> None:
+    async def scene(redis: PipedRedis) -> None:
+        call = blmove(redis, "broken")
+        while not any(client["cmd"] == "blmove" for client in await redis.client_list()):
+            await asyncio.sleep(0)
+        await redis.client_kill_filter(_type="normal", skipme=True)
+        await redis.lpush("broken", "message")
+        assert await call == b"message"
+
+    play(store, scene)
+
+
 def test_a_closed_client_leaves_no_connection(store: Embedded) -> None:
     async def scene(redis: PipedRedis) -> None:
         other = connect(store.url, kind=PipedRedis, client_name="other")
