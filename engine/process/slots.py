@@ -88,7 +88,10 @@ class Slot:
         self._on_output = on_output
         try:
             fds = (stdin, folder) if program is None else (stdin, folder, program)
-            wire.send(self._sock, ("run", texts.words(argv), texts.variables(env), until_s), fds)
+            words, variables = texts.words(argv), texts.variables(env)
+            if len(words) + len(variables) > wire.MESSAGE_BYTES:
+                raise ValueError(f"argv and environment are larger than {wire.MESSAGE_BYTES} bytes")
+            wire.send(self._sock, ("run", words, variables, until_s), fds)
         except OSError as error:
             self._break(f"the supervisor does not answer: {error.strerror}")
         except ValueError as error:

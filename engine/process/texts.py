@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 def words(argv: Iterable[str]) -> bytes:
     """Raises ValueError for what execve would cut or cannot be given."""
-    return _block(list(argv))
+    block = _block(list(argv))
+    if not block or block[0] == 0:
+        raise ValueError("no program is named")
+    return block
 
 
 def variables(env: Mapping[str, str]) -> bytes:

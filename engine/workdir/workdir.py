@@ -24,6 +24,8 @@ _LEFTOVERS_OF_ONE_NAME = 100
 _TICK_NS = 10_000_000
 _FINE_NS = 250_000_000
 _COARSEST_NS = 3_000_000_000
+# What is left of these when two clocks differ so little that nobody sees it: several ticks.
+_MARGIN_NS = 150_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -47,9 +49,11 @@ class Workdir:
     __slots__ = (
         "_artifacts",
         "_made",
+        "_made_ns",
         "_made_with",
         "_old",
-        "_old_at_ns",
+        "_old_after_ns",
+        "_strange",
         "_text",
         "_unchanged",
         "_wiped",
@@ -65,10 +69,10 @@ class Workdir:
         self._wiped: Wiped | None = None
         self._made = self._look()
         self._made_with = self._attributes()
-        made_ns = max(ctime_ns for *_, ctime_ns in self._made)
-        # From then on a change has another time than the making.
-        self._old_at_ns = made_ns + (_FINE_NS if made_ns % _TICK_NS else _COARSEST_NS)
-        self._unchanged = self._old = False
+        self._made_ns = max(ctime_ns for *_, ctime_ns in self._made)
+        # By then a change has another time than the making.
+        self._old_after_ns = _FINE_NS if self._made_ns % _TICK_NS else _COARSEST_NS
+        self._unchanged = self._old = self._strange = False
 
     @classmethod
     def create(cls, root: Path, name: str) -> Workdir:
@@ -101,10 +105,14 @@ class Workdir:
                     os.rmdir(made)
             raise
 
-    def begin(self, now_ns: int) -> None:
-        """A run starts in the folder, which is as it was made. `now_ns` is since the epoch."""
+    def begin(self, now_ns: int, *, new: bool = False) -> None:
+        """A run starts in the folder, which is as it was made. `now_ns` is since the epoch. `new`: made just now."""
+        age_ns = now_ns - self._made_ns
+        if new:
+            # The file server's clock, which may be any time away from ours: then an age says nothing.
+            self._strange = not -_TICK_NS <= age_ns <= self._old_after_ns - _MARGIN_NS
         self._unchanged = False
-        self._old = now_ns > self._old_at_ns
+        self._old = age_ns > self._old_after_ns and not self._strange
 
     def untouched(self) -> bool:
         """Whether the folder holds nothing but an empty artifacts folder: there is nothing to collect, and little

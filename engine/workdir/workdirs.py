@@ -38,8 +38,12 @@ class Workdirs:
 
     def take(self) -> Workdir:
         """A folder of its own for a run, with nothing in it but an empty artifacts folder. Raises OSError."""
-        found = self._spare.pop() if self._spare else Workdir.create(self._root, os.urandom(8).hex())
-        found.begin(self._clock_ns())
+        if self._spare:
+            found = self._spare.pop()
+            found.begin(self._clock_ns())
+        else:
+            found = Workdir.create(self._root, os.urandom(8).hex())
+            found.begin(self._clock_ns(), new=True)
         self._taken += 1
         if self._idle:
             self._idle.cancel()

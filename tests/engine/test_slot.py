@@ -87,6 +87,28 @@ def test_what_a_program_cannot_be_given_starts_nothing_and_the_slot_goes_on(
     play(scene, tmp_path)
 
 
+@pytest.mark.parametrize("argv", [(), ("",), ("", "word")])
+def test_a_command_without_a_program_starts_nothing_and_the_slot_goes_on(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    async def scene(slot: Slot, stdin: int, folder: int) -> None:
+        with pytest.raises(SpawnError):
+            await slot.start(argv, {}, stdin, folder, on_output=print)
+        assert await said(slot, (*SAY_WORDS, "next"), {}, stdin, folder) == b"next\0"
+
+    play(scene, tmp_path)
+
+
+@pytest.mark.parametrize("more", [0, 5_000, 20_000])
+def test_more_text_than_a_message_holds_starts_nothing_and_the_slot_goes_on(tmp_path: Path, more: int) -> None:
+    async def scene(slot: Slot, stdin: int, folder: int) -> None:
+        env = {"A": "x" * 100_000, "B": "y" * (96_608 + more)}
+        with pytest.raises(SpawnError):
+            await slot.start(("/usr/bin/touch", "started"), env, stdin, folder, on_output=print)
+        assert await said(slot, (*SAY_WORDS, "next"), {}, stdin, folder) == b"next\0"
+        assert list(tmp_path.iterdir()) == []
+
+    play(scene, tmp_path)
+
+
 def test_a_stranger_with_an_end_of_a_pipe_reaches_no_later_run(tmp_path: Path) -> None:
     """Not below the slot, so nothing ends it; it got hold of the standard output of a run that said nothing."""
 

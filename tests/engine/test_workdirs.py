@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.workdir import Workdir, Workdirs
+from engine.workdir.workdirs import kernel_ns
 
 DEADLINE_S = 10
 
@@ -102,8 +105,12 @@ def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(
     tmp_path: Path, change: Callable[[Path], None], later_s: int
 ) -> None:
     async def scene() -> None:
-        workdirs = Workdirs(tmp_path / "work", lambda: time.time_ns() + later_s * 10**9)
+        ahead_s = 0
+        workdirs = Workdirs(tmp_path / "work", lambda: kernel_ns() + ahead_s * 10**9)
         for _ in range(3):
+            ahead_s = 0
+            await give_back(workdirs, workdirs.take())
+            ahead_s = later_s
             workdir = workdirs.take()
             assert_fresh(workdir)
             if later_s:
@@ -117,6 +124,34 @@ def test_the_next_run_cannot_tell_what_a_run_did_to_its_folder(
 
     asyncio.run(scene())
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("ahead_s", [0.3, 1, 10], ids=lambda ahead_s: f"{ahead_s} s ahead")
+def test_what_a_run_leaves_is_seen_where_a_file_server_has_another_clock(tmp_path: Path, ahead_s: float) -> None:
+    """On the file system whose times are the coarsest that Linux has, with a clock that is not the kernel's."""
+    mount = 'mount -t ramfs none "$1" || exit 77; shift; exec "$@"'
+    seen = """
+import sys
+from pathlib import Path
+from engine.workdir import Workdirs
+from engine.workdir.workdirs import kernel_ns
+
+workdirs = Workdirs(Path(sys.argv[1]), lambda: kernel_ns() + int(float(sys.argv[2]) * 10**9))
+for _ in range(20):
+    workdir = workdirs.take()
+    (workdir.path / "artifacts" / "result").write_text("5")
+    assert not workdir.untouched(), "what it left is not seen"
+    workdir.wipe()
+"""
+    run = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, "sh", tmp_path, sys.executable, "-c", seen, tmp_path, str(ahead_s)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if run.returncode == 77 or run.stdout.startswith("unshare:"):
+        pytest.skip(f"no namespace for a mount of our own: {run.stdout}")
+    assert run.returncode == 0, run.stdout
 
 
 def test_a_folder_in_which_nothing_was_left_serves_the_next_run(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from engine.hiding import Hiding
 from worker.config.secret import Secret
 
 # By the specification that the signature follows: https://www.standardwebhooks.com
@@ -33,14 +34,13 @@ class WebhookSettings(Struct, frozen=True):
         return (self.scripts is None or script in self.scripts) and (self.statuses is None or status in self.statuses)
 
 
-class Target(Struct, frozen=True):
+class Target(Hiding, frozen=True):
     """Where to send, and the secrets of the signature: several while one replaces another."""
+
+    HIDDEN = frozenset({"url", "secrets"})
 
     url: Secret
     secrets: tuple[bytes, ...]
-
-    def __repr__(self) -> str:
-        return "Target(***)"
 
 
 def read_target(webhook: WebhookSettings) -> Target:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from msgspec import Struct
 from redis.asyncio import Redis
 
+from engine.hiding import Hiding
 from worker.model.api_key import KEY_ID, RANDOM_BYTES, ApiKey, NewKey, id_in, key_digest, key_text
 from worker.store import encoding
 from worker.store.errors import InvalidName, StoreError, StoreUnavailable, store_errors
@@ -26,14 +26,13 @@ _MADE_BY_CHARACTERS = 200
 _TRIES = 5
 
 
-class CreatedKey(Struct, frozen=True):
+class CreatedKey(Hiding, frozen=True):
     """A key that was just made, and its text, which nobody can ask for again."""
+
+    HIDDEN = frozenset({"text"})
 
     key: ApiKey
     text: str
-
-    def __repr__(self) -> str:
-        return f"CreatedKey({self.key.id})"
 
 
 class UnknownKey(StoreError):
