@@ -189,6 +189,25 @@ def test_a_blocked_call_whose_connection_breaks_blocks_on_another(store: Embedde
     play(store, scene)
 
 
+def test_a_call_that_blocks_ends_with_its_client(store: Embedded) -> None:
+    """Else the server would still hand it a message."""
+
+    async def scene(redis: PipedRedis) -> None:
+        client = PipedRedis.from_url(store.url)
+        call = blmove(client, "queue")
+        while not any(each["cmd"] == "blmove" for each in await redis.client_list()):
+            await asyncio.sleep(0)
+        await client.aclose()
+        with pytest.raises(ConnectionError):
+            await call
+        while any(each["cmd"] == "blmove" for each in await redis.client_list()):
+            await asyncio.sleep(0)
+        await redis.lpush("queue", "message")
+        assert await redis.lrange("queue", 0, -1) == [b"message"]
+
+    play(store, scene)
+
+
 def test_a_closed_client_leaves_no_connection(store: Embedded) -> None:
     async def scene(redis: PipedRedis) -> None:
         other = connect(store.url, kind=PipedRedis, client_name="other")

@@ -38,6 +38,8 @@ class PipedRedis(Redis):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._unused: list[_Pipe] = []
+        self._blocked: set[_Pipe] = set()
+        self._over = False
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         if args[0] == BLOCKING:
@@ -61,7 +63,7 @@ class PipedRedis(Redis):
             try:
                 return await ask(question)
             except (ConnectionError, TimeoutError, OSError):
-                if attempt == RETRIES:
+                if attempt == RETRIES or self._over:
                     raise
                 await asyncio.sleep(min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**attempt))
         raise AssertionError
@@ -77,16 +79,19 @@ class PipedRedis(Redis):
             self._unused.pop()
         pipe = self._unused.pop() if self._unused else await self._connect()
         answer = pipe.ask(command)
+        self._blocked.add(pipe)
         try:
             return await answer
         finally:
+            self._blocked.discard(pipe)
             if answer.cancelled():  # whatever comes would be taken for the answer to the next
                 pipe.close()
             elif not pipe.closed:
                 self._unused.append(pipe)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        for pipe in (self._pipe, *self._unused):
+        self._over = True
+        for pipe in (self._pipe, *self._unused, *self._blocked):
             if pipe:
                 pipe.close()
         await super().aclose(close_connection_pool)
