@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := requirements/run.lock
 DEVLOCK := requirements/dev.lock
+# What is compiled is kept: without that each of the hundreds of processes that the tests start compiles everything anew.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
 .PHONY: help run install dev test retest bench-test check docs screens format lock schemas bench peers-lock faults soak clean
 
@@ -32,13 +34,13 @@ $(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
 	@touch $@
 
 test: dev ## the whole suite
-	$(BIN)/python -m pytest -n 3 --dist loadscope
+	$(PYTEST) -n 3 --dist loadscope
 
 retest: dev ## what failed last time, once more
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(PYTEST) --last-failed --last-failed-no-failures none
 
 bench-test: dev ## that the benchmarks measure every system and leave nothing
-	$(BIN)/python -m pytest tests/bench
+	$(PYTEST) tests/bench
 
 check: dev ## style, types, floors, generated files up to date
 	$(BIN)/ruff check .

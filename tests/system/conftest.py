@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.system import zygote
+from tests.system import forked, zygote
 from tests.system.site import DEADLINE_S, eventually
 from worker.embedded import StoreState, state
 
@@ -53,8 +53,8 @@ class Deployment:
         return path
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", "-C", str(self.home), *arguments],
+        process = forked.start(
+            *("-C", str(self.home), *arguments),
             **{
                 "stdin": subprocess.DEVNULL,
                 "stdout": subprocess.PIPE,

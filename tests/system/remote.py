@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.system import zygote
+from tests.system import forked, zygote
 from tests.system.conftest import Result, environment
 from tests.system.site import DEADLINE_S
 
@@ -36,8 +35,8 @@ class Remote:
         return Result(code, out.decode(), err.decode())
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", *arguments],
+        return forked.start(
+            *arguments,
             **{
                 "stdin": subprocess.DEVNULL,
                 "stdout": subprocess.PIPE,

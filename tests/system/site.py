@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import celery
 import redis
 from kombu.exceptions import OperationalError
 
+from tests.system import forked
 from worker.config import load_settings
 from worker.daemons.wiring import NotReachable, Store, open_store
 from worker.model.task import Task
@@ -67,17 +67,18 @@ class Site:
 
     def start(self, *argv: str, env: dict[str, str] | None = None, ready: bool = True) -> subprocess.Popen[bytes]:
         """Start a worker (`penstock worker` unless told otherwise) and wait until it consumes."""
-        command = argv or (sys.executable, "-m", "worker.cli.main", "-C", str(self.folder), "worker")
         log = (self.folder / f"worker-{len(self.processes)}.log").open("wb")
+        options: dict[str, Any] = {
+            "cwd": self.folder,
+            "env": {**os.environ, "PENSTOCK_HOME": str(self.folder), **(env or {})},
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": log,
+            "start_new_session": True,
+        }
         with log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**os.environ, "PENSTOCK_HOME": str(self.folder), **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            process = (
+                subprocess.Popen(argv, **options) if argv else forked.start("-C", str(self.folder), "worker", **options)
             )
         self.processes.append(process)
         if ready:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from tests.system import zygote
 from tests.system.faults import leftovers
 from tests.system.faults.checker import ended, report, violations
 from tests.system.faults.clock import SteppedClock
@@ -141,15 +141,21 @@ class FaultSite(Site):
     def submit(self, script: str, *options: str, payload: dict[str, Any] | None = None) -> str:
         """With the command line; the id of the task."""
         done = self.penstock("submit", script, "--json", "--payload", "-", *options, stdin=json.dumps(payload or {}))
-        task_id = str(json.loads(done.stdout)["taskId"])
+        task_id = str(json.loads(done)["taskId"])
         append(self.produced, ACCEPTED, task_id)
         return task_id
 
-    def penstock(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "worker.cli.main", "-C", str(self.folder), *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, cwd=_ROOT)
-        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stderr}"
-        return done
+    def penstock(self, *arguments: str, stdin: str = "") -> str:
+        """What it printed."""
+        code, out, err = zygote.run(
+            ["-C", str(self.folder), *arguments],
+            stdin=stdin.encode(),
+            env=dict(os.environ),
+            cwd=_ROOT,
+            timeout_s=DEADLINE_S,
+        )
+        assert code == 0, f"{arguments}: {code}\n{err.decode()}"
+        return out.decode()
 
     def push(self, raw: bytes, queue: str = "penstock", *, task_id: str | None = None) -> None:
         """Put bytes into the queue, as whoever can reach the broker may."""
