@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis_jsonschema import from_schema
-from jsonschema import Draft202012Validator
 
 from engine.schema import Schema
+from tests.reference import hypothesis_jsonschema, jsonschema
 
 NAMES = ["a", "b", "ab", "c1"]
 names = st.sampled_from(NAMES)
@@ -91,7 +90,7 @@ def test_a_payload_is_judged_as_the_reference_judges_it(
     properties: dict[str, Any], also: Any, payload: dict[str, Any]
 ) -> None:
     schema = Schema.compile({"properties": properties, "allOf": [also], "$defs": {"shared": SHARED}})
-    reference = Draft202012Validator(schema.document)
+    reference = jsonschema().Draft202012Validator(schema.document)
     problems = schema.check(payload)
     assert (problems == ()) == reference.is_valid(payload)
     # Every violation is explained by its rule: the one without a rule is a last resort.
@@ -137,7 +136,9 @@ REALISTIC = [
 @given(data=st.data())
 def test_what_a_schema_describes_is_accepted(document: dict[str, Any], data: Any) -> None:
     schema = Schema.compile(document)
-    payload = data.draw(from_schema({**document, "type": "object", "additionalProperties": True}))
+    payload = data.draw(
+        hypothesis_jsonschema().from_schema({**document, "type": "object", "additionalProperties": True})
+    )
     verdict = schema.check(payload) == ()
-    assert verdict == Draft202012Validator(schema.document).is_valid(payload)
+    assert verdict == jsonschema().Draft202012Validator(schema.document).is_valid(payload)
     json.dumps(schema.redact(payload))

@@ -18,7 +18,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from tests.system import forked
-from worker.config import load_settings
+from worker.config import Settings, load_settings
 from worker.daemons.wiring import NotReachable, Store, open_store
 from worker.model.task import Task
 from worker.store import StoreUnavailable
@@ -50,6 +50,7 @@ class Site:
         (folder / "config" / "scripts").mkdir(parents=True)
         (folder / "scripts").mkdir()
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._read: tuple[bytes, Settings] | None = None
 
     def script(self, name: str, command: str | list[str], **fields: Any) -> None:
         """Declare a script: the text of a bash program, or an argv."""
@@ -144,21 +145,37 @@ class Site:
         """Put a question to the store: an async function of it."""
 
         async def main() -> Any:
-            async with open_store(load_settings(self.folder, environ={})) as store:
+            async with open_store(self._settings()) as store:
                 return await question(store)
 
         return asyncio.run(main())
+
+    def _settings(self) -> Settings:
+        """Read anew when the file is another: whoever waits asks fifty times a second."""
+        file = self.folder / "config" / "penstock.yaml"
+        text = file.read_bytes() if file.exists() else b""
+        if self._read is None or self._read[0] != text:
+            self._read = (text, load_settings(self.folder, environ={}))
+        return self._read[1]
 
     def task(self, task_id: str) -> Task | None:
         found: Task | None = self.ask(lambda store: store.records.get(task_id))
         return found
 
     def finished(self, task_id: str, within_s: float = DEADLINE_S) -> Task:
-        def look() -> Task | None:
-            task = self.task(task_id)
-            return task if task and task.status.final else None
+        until = time.monotonic() + within_s
 
-        return eventually(look, f"the end of task {task_id}; the workers said:\n{self.log()[-3000:]}", within_s)
+        async def end(store: Store) -> Task | None:
+            while True:
+                task = await store.records.get(task_id)
+                if (task and task.status.final) or time.monotonic() > until:
+                    return task
+                await asyncio.sleep(0.02)
+
+        found: Task | None = self.ask(end)
+        told = f"not within {within_s} s: the end of task {task_id}; the workers said:\n"
+        assert found and found.status.final, told + self.log()[-3000:]
+        return found
 
     def task_log(self, task_id: str, run: int = 0) -> bytes:
         file = run_folder(self.folder / ".penstock", task_id, run) / "log.txt"

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from engine.exits import MEANINGS
 from engine.script.document import read_document
+from tests.reference import jsonschema
 from tests.system.conftest import Deployment, running_up
 from tests.system.doc_examples import Command, blocks, commands, matches, play
 from worker.cli.document_schema import DOCUMENT_SCHEMAS
@@ -99,7 +99,7 @@ def test_the_declarations_and_settings_that_pages_show_are_valid(folder: Path) -
                 continue
             schema = schemas[f"{kinds.get(page, 'script')}.schema.json"]
             # Most examples show some fields only.
-            jsonschema.Draft202012Validator({**schema, "required": []}).validate(value)
+            jsonschema().Draft202012Validator({**schema, "required": []}).validate(value)
 
 
 def test_links_lead_to_files_and_headings_that_are_there() -> None:
@@ -159,7 +159,7 @@ def test_the_check_names_what_is_out_of_date(tmp_path: Path) -> None:
 
 def test_every_exported_schema_is_one() -> None:
     for path in (ROOT / "schemas").glob("*.schema.json"):
-        jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
+        jsonschema().Draft202012Validator.check_schema(json.loads(path.read_text()))
 
 
 def test_the_example_deployment_fits_the_exported_schemas() -> None:
@@ -168,7 +168,7 @@ def test_the_example_deployment_fits_the_exported_schemas() -> None:
         (ROOT / "config" / "penstock.yaml", "settings"),
     ):
         schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
-        jsonschema.Draft202012Validator(schema).validate(read_document(path).value)
+        jsonschema().Draft202012Validator(schema).validate(read_document(path).value)
 
 
 def test_every_document_of_the_command_line_fits_its_schema(shared_deployment: Deployment) -> None:
@@ -196,7 +196,7 @@ def test_every_document_of_the_command_line_fits_its_schema(shared_deployment: D
 
 def fits(name: str, text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
-    validator = jsonschema.Draft202012Validator(DOCUMENT_SCHEMAS[name], format_checker=jsonschema.FormatChecker())
+    validator = jsonschema().Draft202012Validator(DOCUMENT_SCHEMAS[name], format_checker=jsonschema().FormatChecker())
     assert [error.message for error in validator.iter_errors(document)] == []
     return document
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
 
+from tests.reference import jsonschema
 from tests.system.conftest import Deployment
 from tests.system.http_client import Api, audit_of, make_key, running_api
 from tests.system.site import eventually
@@ -78,8 +78,8 @@ def result(api: Api, run: dict[str, Any], step: str) -> Any:
 
 def fits(name: str, document: Any) -> None:
     """Whether it is as the schema says that is exported for it."""
-    checker = jsonschema.FormatChecker()
-    jsonschema.Draft202012Validator(DOCUMENT_SCHEMAS[name], format_checker=checker).validate(document)
+    checker = jsonschema().FormatChecker()
+    jsonschema().Draft202012Validator(DOCUMENT_SCHEMAS[name], format_checker=checker).validate(document)
 
 
 def test_steps_run_in_order_and_hand_their_results_on(api: Api) -> None:
