@@ -34,7 +34,7 @@ $(VENV)/.dev: $(DEVLOCK) | $(VENV)/.installed
 	@touch $@
 
 test: dev ## the whole suite
-	$(PYTEST) -n 3 --dist loadscope
+	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
 
 retest: dev ## what failed last time, once more
 	$(PYTEST) --last-failed --last-failed-no-failures none
