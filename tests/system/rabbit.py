@@ -53,7 +53,7 @@ def _left_out(why: str) -> NoReturn:
 class Node:
     """A broker with everything in one folder, on free ports."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, started: bool = True) -> None:
         self._program = program()
         self.folder = Path(tempfile.mkdtemp(prefix="psq"))
         self.port, self._dist, self._epmd = _free_ports(3)
@@ -87,11 +87,21 @@ class Node:
         self._names = subprocess.Popen(
             ["epmd", "-port", str(self._epmd), "-address", "127.0.0.1"], env=self._env, stdin=subprocess.DEVNULL
         )
-        self.start()
+        self._server: subprocess.Popen[bytes] | None = None
+        if started:
+            try:
+                self.start()
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def runs(self) -> bool:
+        return self._server is not None and self._server.poll() is None
 
     def start(self) -> None:
         output = (self.folder / "output").open("ab")
@@ -110,14 +120,16 @@ class Node:
 
     def stop(self) -> None:
         """As an operator would. A node of this version that is killed forgets quorum queues of the last seconds."""
+        assert self._server
         self._server.terminate()
         self._server.wait(_START_S)
 
     def kill(self) -> None:
         """The broker and what it started end at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._server.pid, signal.SIGKILL)
-        self._server.wait()
+        if self._server:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
 
     def close(self) -> None:
         self.kill()
@@ -145,7 +157,7 @@ class Node:
         subprocess.run(["bash", "-ec", commands], env=env, cwd=self.folder, timeout=60, check=True)
 
     def _answers(self) -> bool:
-        assert self._server.poll() is None, (self.folder / "output").read_text()[-3000:]
+        assert self.runs, (self.folder / "output").read_text()[-3000:]
         try:
             self.connect().close()
         except (OSError, amqp.exceptions.AMQPError):
@@ -220,6 +232,8 @@ class RabbitSite(Site):
     def close(self) -> None:
         self._store.stop()
         shutil.rmtree(self._store.folder, ignore_errors=True)
+        if not self.node.runs:
+            return
         with self.node.connect() as connection:
             for queue in ("penstock", PLAIN, DEAD):
                 with connection.channel() as channel:

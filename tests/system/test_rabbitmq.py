@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 import shutil
 import struct
-import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import amqp
 import pytest
 
+from tests.system.conftest import Deployment
 from tests.system.rabbit import PLAIN, Node, RabbitSite
 from tests.system.site import eventually
 
@@ -192,11 +191,6 @@ def test_messages_of_celery_go_through_such_a_queue_too(site: RabbitSite) -> Non
 
 
 def test_submit_publishes_and_run_follows(site: RabbitSite) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "worker.cli.main", "-C", str(site.folder), "run", "echo", "-p", "a=1"],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert b'{"a":1}' in done.stdout.replace(b" ", b"") or b'"a"' in done.stdout
+    done = Deployment(site.folder).penstock("run", "echo", "-p", "a=1")
+    assert done.code == 0, done.err
+    assert '"a":1' in done.out.replace(" ", "")

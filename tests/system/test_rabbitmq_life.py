@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import celery
 import kombu
 import pytest
 
+from tests.system.conftest import Deployment
 from tests.system.rabbit import Node, RabbitSite
 from tests.system.site import eventually
 from tests.system.test_worker_life import (
@@ -33,6 +32,7 @@ from tests.system.test_worker_life import (
 from worker.broker.rabbit_queues import DEAD
 from worker.model.worker import Worker, WorkerState
 from worker.operations.fleet import ask
+from worker.store.dead_letters import DeadLetters
 from worker.store.workers import Workers
 
 
@@ -45,8 +45,11 @@ def node() -> Iterator[Node]:
 
 @pytest.fixture
 def fresh_node() -> Iterator[Node]:
-    """One that may be stopped: this version muddles up queues that are made, stopped and deleted within seconds."""
-    node = Node()
+    """One that may be stopped: this version muddles up queues that are made, stopped and deleted within seconds.
+
+    It is yet to be started, and need not run in the end.
+    """
+    node = Node(started=False)
     yield node
     node.close()
 
@@ -60,7 +63,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[RabbitSite]:
     try:
         site.stop()
         assert bearers(site) == []
-        assert site.queued(DEAD)[0] == 0
+        assert not node.runs or site.queued(DEAD)[0] == 0
     finally:
         site.close()
         shutil.rmtree(site.folder, ignore_errors=True)
@@ -81,29 +84,28 @@ def test_a_second_sigterm_ends_what_runs_at_once(site: RabbitSite) -> None:
     assert task.runs[0].reason == "worker-shutdown"
 
 
+def test_a_letter_for_a_script_that_was_declared_too_late_becomes_its_task(site: RabbitSite) -> None:
+    """It goes back into its queue as it came, headers and all."""
+    first = site.start()
+    body = b'[[], {"text": "\xc5\xbc\xc3\xb3\xc5\x82w"}, {}]'
+    headers = {"task": "penstock.late", "id": "too-early", "lang": "py"}
+    site.put(body, content_type="application/json", content_encoding="utf-8", headers=headers)
+    letters = eventually(lambda: site.ask(lambda store: DeadLetters(store.redis).list()).letters, "the letter")
+    first.terminate()
+    assert first.wait(timeout=30) == 0
+    site.script("late", "cat")
+    site.start()
+    done = Deployment(site.folder).penstock("dead-letters", "replay", letters[0].id)
+    assert (done.code, done.out) == (0, f"{letters[0].id} replayed\n"), done.err
+    assert site.finished("too-early").status == "completed"
+    assert '{"text":"żółw"}' in site.task_log("too-early").decode()
+    assert site.ask(lambda store: DeadLetters(store.redis).count()) == 0
+
+
 def test_ctrl_c_ends_an_idle_worker_with_0(site: RabbitSite) -> None:
     worker = site.start()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(10) == 0
-
-
-def test_a_run_outlives_the_broker_and_is_not_repeated(fresh_node: Node, site: RabbitSite) -> None:
-    script = 'echo "$RUN_ID" >> "$SITE/ran"; until [ -e "$SITE/go" ]; do sleep 0.1; done; echo done'
-    site.script("slow", script, env={"SITE": str(site.folder)})
-    worker = site.start()
-    task_id = site.send("slow", {})
-    eventually(lambda: running(site, "ran"), "the command")
-    fresh_node.stop()
-    fresh_node.start()
-    # The message of the run is delivered again, to the only worker that there is.
-    eventually(lambda: site.queued()[1] == 1, "the worker's return")
-    after = site.send("ready", {})
-    assert site.finished(after).status == "completed"
-    (site.folder / "go").touch()
-    assert site.finished(task_id).status == "completed"
-    assert (site.folder / "ran").read_text() == "0\n"
-    assert worker.poll() is None
-    eventually(lambda: site.queued() == (0, 1), "an empty queue")
 
 
 def test_a_run_longer_than_the_brokers_consumer_timeout_runs_once(site: RabbitSite) -> None:
@@ -171,8 +173,7 @@ def test_an_account_may_do_what_its_role_needs_and_no_more(site: RabbitSite) -> 
     for role, name in (("worker", "w1"), ("producer", "p1")):
         files[name] = site.folder / f"{name}.url"
         options = ["--name", name, "--url-file", str(files[name]), "--server", f"amqp://127.0.0.1:{site.node.port}//"]
-        command = [sys.executable, "-m", "worker.cli.main", "-C", str(site.folder), "acl", "--role", role, *options]
-        site.node.obey(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        site.node.obey(Deployment(site.folder).penstock("acl", "--role", role, *options).out)
     site.start(env={"PENSTOCK_BROKER_URL": files["w1"].read_text().strip(), "PENSTOCK_WORKER_NAME": "w1"})
     with celery.Celery(broker=files["p1"].read_text().strip()) as app:
         # Else Celery declares its own queue first, which the account may not.
@@ -218,20 +219,33 @@ def test_a_queue_that_a_producer_made_is_used_as_it_is(site: RabbitSite) -> None
         assert site.finished(app.send_task("penstock.ready", queue="penstock").id).status == "completed"
 
 
-def test_a_worker_waits_for_a_broker_that_is_not_there_yet(fresh_node: Node, site: RabbitSite) -> None:
-    fresh_node.stop()
+def test_a_worker_waits_for_its_broker_outlives_its_restart_and_ends_without_it(
+    fresh_node: Node, site: RabbitSite
+) -> None:
+    script = 'echo "$RUN_ID" >> "$SITE/ran"; until [ -e "$SITE/go" ]; do sleep 0.1; done; echo done'
+    site.script("slow", script, env={"SITE": str(site.folder)})
     worker = site.start(ready=False)
-    try:
-        eventually(lambda: "the broker is away" in site.log(), "the first attempt")
-    finally:
-        fresh_node.start()
+    eventually(lambda: "the broker is away" in site.log(), "the first attempt")
+    fresh_node.start()
     eventually(lambda: site._performs(worker, None), "the worker")
+    # A run outlives the broker and is not repeated.
+    task_id = site.send("slow", {})
+    eventually(lambda: running(site, "ran"), "the command")
     fresh_node.stop()
-    try:
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0, "it stops while the broker is away"
-    finally:
-        fresh_node.start()
+    fresh_node.start()
+    # The message of the run is delivered again, to the only worker that there is.
+    eventually(lambda: site.queued()[1] == 1, "the worker's return")
+    after = site.send("ready", {})
+    assert site.finished(after).status == "completed"
+    (site.folder / "go").touch()
+    assert site.finished(task_id).status == "completed"
+    assert (site.folder / "ran").read_text() == "0\n"
+    assert worker.poll() is None
+    eventually(lambda: site.queued() == (0, 1), "an empty queue")
+    assert site.queued(DEAD)[0] == 0
+    fresh_node.stop()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0, "it stops while the broker is away"
 
 
 def test_a_message_whose_worker_was_killed_before_the_claim_is_delivered_again(site: RabbitSite) -> None:
