@@ -15,6 +15,8 @@ from tests.system import zygote
 _PENSTOCK = (sys.executable, "-m", "worker.cli.main")
 # prctl.h
 _SET_CHILD_SUBREAPER = 36
+# What interpreter and C library look at once, when a program starts: a clock that steps is such a library.
+_AT_ITS_START = ("PYTHON", "LD_", "LANG", "LC_", "TZ", "MALLOC_")
 _libc = ctypes.CDLL(None)
 
 
@@ -23,7 +25,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     env = options.get("env") or os.environ
     # Our own are the zygote's too, which finds its modules without a path.
     changed = {name for name, value in env.items() if os.environ.get(name) != value} - {"PYTHONPATH"}
-    steered = any(name.startswith("PYTHON") for name in changed)
+    steered = any(name.startswith(_AT_ITS_START) for name in changed)
     plain = {"stdin", "stdout", "stderr", "env", "cwd", "start_new_session"} >= set(options)
     terminal = any(isinstance(file, int) and file >= 0 and os.isatty(file) for file in options.values())
     kind = subprocess.Popen if steered or terminal or not plain else _Forked
