@@ -283,6 +283,12 @@ def test_each_run_has_its_own_log_and_place_in_time(api: Api, visitor: Visitor) 
     assert serious(page) == []
 
 
+def test_a_browser_that_gives_the_page_no_frame_shows_the_log_all_the_same(api: Api, visitor: Visitor) -> None:
+    visitor.context.add_init_script("window.requestAnimationFrame = () => 1")
+    page = visitor.open(f"/tasks/{finished(api, 'twice', payload={})}")
+    expect(page.locator(".log-text")).to_have_text(["run 1"])
+
+
 def test_who_may_only_read_is_offered_nothing_else(api: Api, visitor: Visitor) -> None:
     task = begin(api, "slow", payload={})
     made = api.post("/keys", {"name": "reads", "scopes": ["tasks:read", "scripts:read"]})

@@ -6,6 +6,8 @@ export const ROW_PX = 20;
 // Browsers hold no element that is higher than some 17 to 33 million pixels; beyond this rows are scrolled in scale.
 const HIGHEST_PX = 8_000_000;
 const OVERSCAN = 8;
+// A browser that is busy, or takes the page for hidden, may give it no frame for as long as it likes.
+const LATE_MS = 500;
 
 /** `draw(index)` makes the element of a row; `onscroll(byReader)` is called when what is seen has changed. */
 export class LogRows {
@@ -16,6 +18,7 @@ export class LogRows {
   #set = 0;
   #count = 0;
   #frame = 0;
+  #late = 0;
   #version = 0;
   #drawnVersion = 0;
 
@@ -28,7 +31,7 @@ export class LogRows {
     listen("wheel", (event) => this.#wheeled(event, onscroll), { passive: false });
     const watcher = new ResizeObserver(() => this.refresh());
     watcher.observe(viewport);
-    signal.addEventListener("abort", () => (watcher.disconnect(), cancelAnimationFrame(this.#frame)));
+    signal.addEventListener("abort", () => (watcher.disconnect(), this.#forget()));
   }
 
   get count() {
@@ -55,10 +58,19 @@ export class LogRows {
   }
 
   refresh() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#frame) return;
+    const paint = () => {
+      this.#forget();
       this.#paint();
-    });
+    };
+    this.#frame = requestAnimationFrame(paint);
+    this.#late = setTimeout(paint, LATE_MS);
+  }
+
+  #forget() {
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#late);
+    this.#frame = 0;
   }
 
   toEnd() {
