@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import hiredis
 from redis._parsers import BaseParser
@@ -18,16 +18,12 @@ from redis.exceptions import ConnectionError, TimeoutError
 
 from worker.store.connect import BACKOFF_BASE_S, BACKOFF_CAP_S, RETRIES, SOCKET_TIMEOUT_S
 
-_T = TypeVar("_T")
-_Q = TypeVar("_Q")
 # What a worker asks for on the way of a task: never blocks, may be asked twice, and its answer needs no conversion.
 PIPED = frozenset({"EVALSHA", "EVAL", "XADD", "EXPIRE"})
-# What it waits for between tasks; it holds up its connection. Who asks looks for what a lost answer had moved.
-BLOCKING = "BLMOVE"
 
 
 class PipedRedis(Redis):
-    """As `Redis`, for one event loop. The commands in PIPED, and BLOCKING, answer as the server does, unconverted.
+    """As `Redis`, for one event loop. The commands in PIPED answer as the server does, without conversion.
 
     They raise what redis-py raises, ConnectionError and TimeoutError after some attempts.
     """
@@ -35,15 +31,7 @@ class PipedRedis(Redis):
     _pipe: _Pipe | None = None
     _connecting: asyncio.Task[_Pipe] | None = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._unused: list[_Pipe] = []
-        self._blocked: set[_Pipe] = set()
-        self._over = False
-
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        if args[0] == BLOCKING:
-            return await self._repeated(self._ask_alone, hiredis.pack_command(args))
         if args[0] not in PIPED:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         return (await self._ask([hiredis.pack_command(args)]))[0]
@@ -56,44 +44,21 @@ class PipedRedis(Redis):
         return await self._ask([hiredis.pack_command(command) for command in commands])
 
     async def _ask(self, commands: Sequence[bytes]) -> list[Any]:
-        return await self._repeated(self._ask_on_shared, commands)
-
-    async def _repeated(self, ask: Callable[[_Q], Awaitable[_T]], question: _Q) -> _T:
         for attempt in range(RETRIES + 1):
             try:
-                return await ask(question)
+                if self._pipe is None or self._pipe.closed:
+                    self._pipe = await self._connected()
+                asked = [self._pipe.ask(command) for command in commands]
+                return await _answers(asked)
             except (ConnectionError, TimeoutError, OSError):
-                if attempt == RETRIES or self._over:
+                if attempt == RETRIES:
                     raise
                 await asyncio.sleep(min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**attempt))
         raise AssertionError
 
-    async def _ask_on_shared(self, commands: Sequence[bytes]) -> list[Any]:
-        if self._pipe is None or self._pipe.closed:
-            self._pipe = await self._connected()
-        return await _answers([self._pipe.ask(command) for command in commands])
-
-    async def _ask_alone(self, command: bytes) -> Any:
-        """On a connection that nobody else asks meanwhile."""
-        while self._unused and self._unused[-1].closed:
-            self._unused.pop()
-        pipe = self._unused.pop() if self._unused else await self._connect()
-        answer = pipe.ask(command)
-        self._blocked.add(pipe)
-        try:
-            return await answer
-        finally:
-            self._blocked.discard(pipe)
-            if answer.cancelled():  # whatever comes would be taken for the answer to the next
-                pipe.close()
-            elif not pipe.closed:
-                self._unused.append(pipe)
-
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        self._over = True
-        for pipe in (self._pipe, *self._unused, *self._blocked):
-            if pipe:
-                pipe.close()
+        if self._pipe:
+            self._pipe.close()
         await super().aclose(close_connection_pool)
 
     async def _connected(self) -> _Pipe:
